@@ -1,0 +1,47 @@
+use thiserror::Error;
+
+/// Why a tensor operation was refused. Shapes are always named.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TensorError {
+    /// The number of values does not fill the shape.
+    #[error("{len} values cannot fill a tensor of shape {shape:?}, which holds {}", shape.iter().product::<usize>())]
+    DataLength {
+        /// The requested shape.
+        shape: Vec<usize>,
+        /// The number of values given.
+        len: usize,
+    },
+    /// Two shapes that must agree do not.
+    #[error("{operation}: expected shape {expected}, found {found:?}")]
+    ShapeMismatch {
+        /// The operation that was called.
+        operation: &'static str,
+        /// What it accepts, in words or numbers.
+        expected: String,
+        /// What it was given.
+        found: Vec<usize>,
+    },
+    /// An argument that is not a shape is outside its range.
+    #[error("{operation}: {argument} is {value}, accepted is {accepted}")]
+    Argument {
+        /// The operation that was called.
+        operation: &'static str,
+        /// The argument's name.
+        argument: &'static str,
+        /// The value given.
+        value: String,
+        /// The accepted range.
+        accepted: String,
+    },
+}
+
+impl TensorError {
+    pub(crate) fn shape(
+        operation: &'static str,
+        expected: impl Into<String>,
+        found: &[usize],
+    ) -> Self {
+        Self::ShapeMismatch { operation, expected: expected.into(), found: found.to_vec() }
+    }
+}

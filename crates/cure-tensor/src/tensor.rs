@@ -1,0 +1,122 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::{Result, TensorError};
+
+/// Where the values of a tensor live. One variant an engine; operations match on it.
+#[derive(Clone)]
+enum Storage {
+    Cpu(Arc<Vec<f32>>),
+}
+
+/// A contiguous, row-major array of `f32`. Cloning is cheap (the values are shared); an
+/// operation that may reuse its argument's memory takes it by value and does so when nobody
+/// else holds it.
+#[derive(Clone)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    storage: Storage,
+}
+
+impl Tensor {
+    /// A tensor of the given shape holding `values` in row-major order.
+    ///
+    /// # Errors
+    /// [`TensorError::DataLength`] if the values do not fill the shape exactly.
+    pub fn new(shape: &[usize], values: Vec<f32>) -> Result<Self> {
+        if shape.iter().product::<usize>() != values.len() {
+            return Err(TensorError::DataLength { shape: shape.to_vec(), len: values.len() });
+        }
+        Ok(Self::trusted(shape, values))
+    }
+
+    /// As [`Tensor::new`], for kernels that made `values` to measure.
+    pub(crate) fn trusted(shape: &[usize], values: Vec<f32>) -> Self {
+        debug_assert_eq!(shape.iter().product::<usize>(), values.len());
+        Self { shape: shape.to_vec(), storage: Storage::Cpu(Arc::new(values)) }
+    }
+
+    /// A tensor of zeros.
+    pub fn zeros(shape: &[usize]) -> Self {
+        Self::full(shape, 0.0)
+    }
+
+    /// A tensor whose every element is `value`.
+    pub fn full(shape: &[usize], value: f32) -> Self {
+        Self::trusted(shape, vec![value; shape.iter().product()])
+    }
+
+    /// The extent of each dimension.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values in row-major order, on the host. Borrowed on the CPU; an engine whose memory
+    /// is elsewhere copies.
+    pub fn host(&self) -> Cow<'_, [f32]> {
+        let Storage::Cpu(values) = &self.storage;
+        Cow::Borrowed(values.as_slice())
+    }
+
+    /// The values in row-major order, without a copy when this is their only holder.
+    pub fn into_vec(self) -> Vec<f32> {
+        let Storage::Cpu(values) = self.storage;
+        Arc::try_unwrap(values).unwrap_or_else(|shared| shared.as_ref().clone())
+    }
+
+    /// The same values under another shape.
+    ///
+    /// # Errors
+    /// [`TensorError::DataLength`] if the element counts differ.
+    pub fn reshape(mut self, shape: &[usize]) -> Result<Self> {
+        if shape.iter().product::<usize>() != self.len() {
+            return Err(TensorError::DataLength { shape: shape.to_vec(), len: self.len() });
+        }
+        self.shape = shape.to_vec();
+        Ok(self)
+    }
+
+    /// Whether every element is finite.
+    pub fn is_finite(&self) -> bool {
+        self.cpu().iter().all(|value| value.is_finite())
+    }
+
+    pub(crate) fn cpu(&self) -> &[f32] {
+        let Storage::Cpu(values) = &self.storage;
+        values
+    }
+
+    /// The extents as a fixed-size array, or the error that names `operation` and `meaning`.
+    pub(crate) fn dims<const D: usize>(
+        &self,
+        operation: &'static str,
+        meaning: &str,
+    ) -> Result<[usize; D]> {
+        <[usize; D]>::try_from(self.shape.as_slice())
+            .map_err(|_| TensorError::shape(operation, meaning, &self.shape))
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let values = self.cpu();
+        write!(formatter, "Tensor{:?} {:?}", self.shape, &values[..values.len().min(8)])?;
+        if values.len() > 8 { write!(formatter, " …") } else { Ok(()) }
+    }
+}
+
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.cpu() == other.cpu()
+    }
+}
