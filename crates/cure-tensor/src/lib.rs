@@ -10,6 +10,7 @@
 //! size: work is cut by shape, never by thread count, and each output element is one fixed chain
 //! of additions.
 
+mod buffer;
 mod error;
 pub mod ops;
 mod tensor;

@@ -1,12 +1,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::buffer::Buffer;
 use crate::{Result, TensorError};
 
 /// Where the values of a tensor live. One variant an engine; operations match on it.
 #[derive(Clone)]
 enum Storage {
-    Cpu(Arc<Vec<f32>>),
+    Cpu(Arc<Buffer>),
 }
 
 /// A contiguous, row-major array of `f32`. Cloning is cheap (the values are shared); an
@@ -31,7 +32,8 @@ impl Tensor {
     }
 
     /// As [`Tensor::new`], for kernels that made `values` to measure.
-    pub(crate) fn trusted(shape: &[usize], values: Vec<f32>) -> Self {
+    pub(crate) fn trusted(shape: &[usize], values: impl Into<Buffer>) -> Self {
+        let values = values.into();
         debug_assert_eq!(shape.iter().product::<usize>(), values.len());
         Self { shape: shape.to_vec(), storage: Storage::Cpu(Arc::new(values)) }
     }
@@ -65,13 +67,16 @@ impl Tensor {
     /// is elsewhere copies.
     pub fn host(&self) -> Cow<'_, [f32]> {
         let Storage::Cpu(values) = &self.storage;
-        Cow::Borrowed(values.as_slice())
+        Cow::Borrowed(values)
     }
 
     /// The values in row-major order, without a copy when this is their only holder.
     pub fn into_vec(self) -> Vec<f32> {
         let Storage::Cpu(values) = self.storage;
-        Arc::try_unwrap(values).unwrap_or_else(|shared| shared.as_ref().clone())
+        match Arc::try_unwrap(values) {
+            Ok(buffer) => buffer.into_vec(),
+            Err(shared) => shared.to_vec(),
+        }
     }
 
     /// The same values under another shape.
@@ -94,6 +99,20 @@ impl Tensor {
     pub(crate) fn cpu(&self) -> &[f32] {
         let Storage::Cpu(values) = &self.storage;
         values
+    }
+
+    /// The values as a buffer to write over: this tensor's own memory when nobody shares it, a
+    /// copy otherwise.
+    pub(crate) fn into_buffer(self) -> Buffer {
+        let Storage::Cpu(values) = self.storage;
+        match Arc::try_unwrap(values) {
+            Ok(buffer) => buffer,
+            Err(shared) => {
+                let mut copy = Buffer::stale(shared.len());
+                copy.copy_from_slice(&shared);
+                copy
+            }
+        }
     }
 
     /// The extents as a fixed-size array, or the error that names `operation` and `meaning`.

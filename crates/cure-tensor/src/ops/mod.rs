@@ -1,1 +1,31 @@
-//! Operations.
+//! The closed set of operations.
+//!
+//! Names say what an operation computes; which derivative rule it serves is said where the
+//! networks call it. Shapes are checked before any work, and a mismatch is an error.
+
+mod activation;
+mod channel;
+mod convolution;
+mod elementwise;
+mod layout;
+mod parallel;
+mod pooling;
+mod sample;
+mod softmax;
+
+pub use activation::{Activation, activate, activation_pullback, activation_second_order};
+pub use channel::{channel_combination, channel_moments, channel_sums};
+pub use convolution::{
+    Epilogue, Kernel, Window, convolution, convolution_input_gradient, convolution_weight_gradient,
+};
+pub use elementwise::{add, axpy, map, scale, subtract, zip_map};
+pub use layout::{channel_major, concatenate, flatten, sample_major, select, unflatten};
+pub use pooling::{
+    average_pool, average_pool_transpose, global_average, global_average_transpose, subsample,
+    subsample_transpose,
+};
+pub use sample::{
+    direction_of_sign, normalised, perturb, sample_dot, sample_l1, sample_l2, sample_linf,
+    scale_samples,
+};
+pub use softmax::{CrossEntropy, cross_entropy, softmax, softmax_covariance};

@@ -1,0 +1,177 @@
+//! Per-channel statistics and per-channel linear combinations of channel-major activations
+//! (`[C, …]`): all that batch normalisation, in any mode and to any order, is made of.
+
+use rayon::prelude::*;
+
+use super::parallel::over_pieces;
+use crate::buffer::Buffer;
+use crate::{Result, Tensor, TensorError};
+
+/// Lanes of the partial sums: one AVX-512 register, fixed on every machine so that all agree.
+const LANES: usize = 16;
+/// Length of the runs that are summed in `f32` before they are added up in `f64`.
+const RUN: usize = 4096;
+
+/// Σ f(i) over `0..len`, as partial sums in a fixed pattern.
+#[inline]
+fn sum(len: usize, f: impl Fn(usize) -> f32) -> f64 {
+    let mut total = 0.0f64;
+    let mut start = 0;
+    while start < len {
+        let end = (start + RUN).min(len);
+        let mut lanes = [0.0f32; LANES];
+        let mut i = start;
+        while i + LANES <= end {
+            for lane in 0..LANES {
+                lanes[lane] += f(i + lane);
+            }
+            i += LANES;
+        }
+        let mut rest = 0.0f32;
+        while i < end {
+            rest += f(i);
+            i += 1;
+        }
+        total += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>() + f64::from(rest);
+        start = end;
+    }
+    total
+}
+
+fn channels(operation: &'static str, x: &Tensor) -> Result<(usize, usize)> {
+    match x.shape() {
+        [channels, rest @ ..] => Ok((*channels, rest.iter().product())),
+        [] => Err(TensorError::shape(operation, "[C, …]", x.shape())),
+    }
+}
+
+/// Mean and biased variance of each channel, in `f64`; two passes over memory still in cache.
+///
+/// # Shapes
+/// `x`: `[C, …]`; the results have `C` entries.
+///
+/// # Errors
+/// If `x` has no channel dimension.
+pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (count, length) = channels("channel_moments", x)?;
+    let values = x.cpu();
+    let moments = |channel: usize| {
+        let row = &values[channel * length..(channel + 1) * length];
+        let mean = sum(length, |i| row[i]) / length as f64;
+        let centre = mean as f32;
+        let squares = sum(length, |i| (row[i] - centre) * (row[i] - centre)) / length as f64;
+        // The centre was rounded to f32; the second moment about the true mean is a little less.
+        (mean, (squares - (mean - f64::from(centre)).powi(2)).max(0.0))
+    };
+    Ok((0..count).into_par_iter().map(moments).unzip())
+}
+
+/// Σ a·b over each channel, or Σ a where `b` is absent.
+///
+/// # Shapes
+/// `a`, `b`: `[C, …]`; the result has `C` entries.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn channel_sums(a: &Tensor, b: Option<&Tensor>) -> Result<Vec<f64>> {
+    let (count, length) = channels("channel_sums", a)?;
+    let left = a.cpu();
+    if let Some(b) = b
+        && b.shape() != a.shape()
+    {
+        return Err(TensorError::shape("channel_sums", format!("{:?}", a.shape()), b.shape()));
+    }
+    let right = b.map(Tensor::cpu);
+    let one = |channel: usize| {
+        let range = channel * length..(channel + 1) * length;
+        let left = &left[range.clone()];
+        match right {
+            None => sum(length, |i| left[i]),
+            Some(right) => {
+                let right = &right[range];
+                sum(length, |i| left[i] * right[i])
+            }
+        }
+    };
+    Ok((0..count).into_par_iter().map(one).collect())
+}
+
+/// Σᵢ cᵢ[channel]·tᵢ + constant[channel].
+///
+/// # Shapes
+/// Each tensor `[C, …]`, alike; each coefficient vector and the constant have `C` entries.
+///
+/// # Errors
+/// If there is no term, or shapes or lengths differ.
+pub fn channel_combination(terms: &[(&Tensor, &[f32])], constant: &[f32]) -> Result<Tensor> {
+    let operation = "channel_combination";
+    let Some((first, _)) = terms.first() else {
+        return Err(TensorError::shape(operation, "at least one term", &[]));
+    };
+    let (count, length) = channels(operation, first)?;
+    for (tensor, coefficients) in terms {
+        if tensor.shape() != first.shape() {
+            return Err(TensorError::shape(
+                operation,
+                format!("{:?}", first.shape()),
+                tensor.shape(),
+            ));
+        }
+        if coefficients.len() != count {
+            return Err(TensorError::shape(
+                operation,
+                format!("[{count}] coefficients"),
+                &[coefficients.len()],
+            ));
+        }
+    }
+    if constant.len() != count {
+        return Err(TensorError::shape(operation, format!("[{count}]"), &[constant.len()]));
+    }
+    let mut output = Buffer::stale(first.len());
+    over_pieces(&mut output, |offset, piece| {
+        let mut done = 0;
+        while done < piece.len() {
+            let channel = (offset + done) / length;
+            let end = ((channel + 1) * length - offset).min(piece.len());
+            let out = &mut piece[done..end];
+            let at = offset + done..offset + end;
+            combine(out, at, terms, channel, constant[channel]);
+            done = end;
+        }
+    });
+    Ok(Tensor::trusted(first.shape(), output))
+}
+
+fn combine(
+    out: &mut [f32],
+    at: std::ops::Range<usize>,
+    terms: &[(&Tensor, &[f32])],
+    channel: usize,
+    constant: f32,
+) {
+    match terms {
+        [(a, ca)] => {
+            let (a, ca) = (&a.cpu()[at], ca[channel]);
+            for (out, &a) in out.iter_mut().zip(a) {
+                *out = ca * a + constant;
+            }
+        }
+        [(a, ca), (b, cb)] => {
+            let (a, b) = (&a.cpu()[at.clone()], &b.cpu()[at]);
+            let (ca, cb) = (ca[channel], cb[channel]);
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = ca * a + cb * b + constant;
+            }
+        }
+        _ => {
+            out.fill(constant);
+            for (tensor, coefficients) in terms {
+                let coefficient = coefficients[channel];
+                for (out, &value) in out.iter_mut().zip(&tensor.cpu()[at.clone()]) {
+                    *out += coefficient * value;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+use std::sync::{Arc, OnceLock};
+
+use crate::{Result, Tensor, TensorError};
+
+/// How a kernel is laid over its input; the same in both directions of the plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Distance between output positions, at least 1.
+    pub stride: usize,
+    /// Zeros added on every side.
+    pub padding: usize,
+    /// Number of channel groups that do not see each other.
+    pub groups: usize,
+}
+
+impl Window {
+    /// One group, the given stride and padding.
+    pub fn new(stride: usize, padding: usize) -> Self {
+        Self { stride, padding, groups: 1 }
+    }
+}
+
+/// Convolution weights, `[C_out, C_in/groups, kh, kw]`, and, once somebody pulls back through
+/// them, their mirror image.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    weight: Tensor,
+    mirrored: Arc<OnceLock<Tensor>>,
+}
+
+impl Kernel {
+    /// Wraps `weight`, `[C_out, C_in/groups, kh, kw]`; its shape is checked when it is used.
+    pub fn new(weight: Tensor) -> Self {
+        Self { weight, mirrored: Arc::default() }
+    }
+
+    /// The weights as given.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// `[C_in, C_out/groups, kh, kw]`, turned by 180°: the kernel of the stride-1 pull back.
+    pub(super) fn mirrored(&self, geometry: &Geometry) -> &Tensor {
+        self.mirrored.get_or_init(|| mirror(&self.weight, geometry))
+    }
+}
+
+fn mirror(weight: &Tensor, geometry: &Geometry) -> Tensor {
+    let (inner, outer) = (geometry.channels_in_a_group(), geometry.channels_out_a_group());
+    let taps = geometry.taps();
+    let values = weight.cpu();
+    let mut output = crate::buffer::Buffer::stale(values.len());
+    super::super::parallel::over_rows(&mut output, outer * taps, |channel_in, row| {
+        let (group, i) = (channel_in / inner, channel_in % inner);
+        for o in 0..outer {
+            let from = ((group * outer + o) * inner + i) * taps;
+            let to = &mut row[o * taps..(o + 1) * taps];
+            for (to, &value) in to.iter_mut().zip(values[from..from + taps].iter().rev()) {
+                *to = value;
+            }
+        }
+    });
+    let shape = [geometry.channels_in, outer, geometry.kernel[0], geometry.kernel[1]];
+    Tensor::trusted(&shape, output)
+}
+
+/// Every extent of one convolution, checked against each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Geometry {
+    pub(super) batch: usize,
+    pub(super) channels_in: usize,
+    pub(super) channels_out: usize,
+    /// Height and width of the input planes.
+    pub(super) input: [usize; 2],
+    /// Height and width of the output planes.
+    pub(super) output: [usize; 2],
+    pub(super) kernel: [usize; 2],
+    pub(super) window: Window,
+}
+
+impl Geometry {
+    pub(super) fn new(
+        operation: &'static str,
+        input: &[usize],
+        weight: &[usize],
+        window: Window,
+    ) -> Result<Self> {
+        let Window { stride, padding, groups } = window;
+        let &[channels_in, batch, h, w] = input else {
+            return Err(TensorError::shape(operation, "[C, N, H, W]", input));
+        };
+        let &[channels_out, inner, kh, kw] = weight else {
+            return Err(TensorError::shape(operation, "[C_out, C_in/groups, kh, kw]", weight));
+        };
+        let fits = stride > 0
+            && groups > 0
+            && inner > 0
+            && channels_out.is_multiple_of(groups)
+            && inner * groups == channels_in
+            && (1..=h + 2 * padding).contains(&kh)
+            && (1..=w + 2 * padding).contains(&kw);
+        if !fits {
+            let expected = format!("weights for input {input:?} with {window:?}");
+            return Err(TensorError::shape(operation, expected, weight));
+        }
+        let output = [(h + 2 * padding - kh) / stride + 1, (w + 2 * padding - kw) / stride + 1];
+        let (input, kernel) = ([h, w], [kh, kw]);
+        Ok(Self { batch, channels_in, channels_out, input, output, kernel, window })
+    }
+
+    pub(super) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    pub(super) fn channels_in_a_group(&self) -> usize {
+        self.channels_in / self.window.groups
+    }
+
+    pub(super) fn channels_out_a_group(&self) -> usize {
+        self.channels_out / self.window.groups
+    }
+
+    /// Output positions of the whole batch.
+    pub(super) fn positions(&self) -> usize {
+        self.batch * self.output[0] * self.output[1]
+    }
+
+    pub(super) fn input_shape(&self) -> [usize; 4] {
+        [self.channels_in, self.batch, self.input[0], self.input[1]]
+    }
+
+    pub(super) fn output_shape(&self) -> [usize; 4] {
+        [self.channels_out, self.batch, self.output[0], self.output[1]]
+    }
+
+    /// The convolution whose output is this one's input: what a stride-1 pull back computes
+    /// with the mirrored kernel. `None` where it is not a convolution with the same kernel.
+    pub(super) fn adjoint(&self) -> Option<Self> {
+        let [kh, kw] = self.kernel;
+        let Window { stride, padding, groups } = self.window;
+        (stride == 1 && kh == kw && padding < kh).then(|| Self {
+            batch: self.batch,
+            channels_in: self.channels_out,
+            channels_out: self.channels_in,
+            input: self.output,
+            output: self.input,
+            kernel: self.kernel,
+            window: Window { stride: 1, padding: kh - 1 - padding, groups },
+        })
+    }
+
+    /// Input channels whose columns are multiplied at a time: an inner length of at most
+    /// [`super::product::LONGEST_INNER`], unless one channel alone is longer.
+    pub(super) fn channels_a_block(&self) -> usize {
+        (super::product::LONGEST_INNER / self.taps()).clamp(1, self.channels_in_a_group())
+    }
+
+    /// Output positions a tile, for rows of scratch memory of `depth` values a position: as
+    /// many as keep the tile in a second-level cache, in whole rows of the plane if possible.
+    pub(super) fn tile(&self, depth: usize) -> usize {
+        /// Values that a tile may take of the cache.
+        const BUDGET: usize = 300 * 1024;
+        /// Both the widest register tile of the product (48 rows) and a cache line divide it.
+        const UNIT: usize = 48;
+        let most = (BUDGET / depth.max(1)).clamp(2 * UNIT, 24 * UNIT);
+        let width = self.output[1];
+        let whole = UNIT * width / gcd(UNIT, width);
+        let unit = if whole <= most { whole } else { UNIT };
+        most / unit * unit
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

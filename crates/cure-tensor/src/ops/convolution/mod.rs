@@ -1,0 +1,22 @@
+//! Convolution (the cross-correlation of deep learning), its pull back to the input and its
+//! weight gradient, tiled over one matrix product.
+//!
+//! The columns of a tile of output positions are gathered into cache ([`columns`]), multiplied
+//! by the weights, and written out once with bias, residual and activation applied. Matrix
+//! products are cut by us, along the channels, into inner lengths that the product does not
+//! cut again: every output is then one fixed chain of additions, whatever the batch.
+
+mod columns;
+mod forward;
+mod geometry;
+mod input_gradient;
+mod product;
+mod weight_gradient;
+
+pub use forward::{Epilogue, convolution};
+pub use geometry::{Kernel, Window};
+pub use input_gradient::convolution_input_gradient;
+pub use weight_gradient::convolution_weight_gradient;
+
+#[cfg(test)]
+mod tests;

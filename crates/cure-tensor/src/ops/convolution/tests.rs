@@ -1,0 +1,169 @@
+#![allow(clippy::unwrap_used)]
+use proptest::prelude::*;
+
+use super::*;
+use crate::Tensor;
+use crate::ops::Activation;
+
+/// Small integers: sums of products of them are exact in `f32`, so that every order of
+/// additions must agree to the bit with the plain loops.
+fn integers(shape: &[usize], seed: u32) -> Tensor {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
+    let len = shape.iter().product();
+    let values = (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((state >> 24) % 7) as f32 - 3.0
+        })
+        .collect();
+    Tensor::new(shape, values).unwrap()
+}
+
+/// The definition: every output, input and weight index in seven plain loops. Calls
+/// `visit(output, input, weight)` with flat indices for each product of the convolution.
+fn plain(
+    input: [usize; 4],
+    weight: [usize; 4],
+    window: Window,
+    mut visit: impl FnMut(usize, usize, usize),
+) -> [usize; 4] {
+    let [_, n, h, w] = input;
+    let [co, inner, kh, kw] = weight;
+    let Window { stride, padding, groups } = window;
+    let (oh, ow) = ((h + 2 * padding - kh) / stride + 1, (w + 2 * padding - kw) / stride + 1);
+    for o in 0..co {
+        for s in 0..n {
+            for y in 0..oh {
+                for x in 0..ow {
+                    for i in 0..inner {
+                        for ky in 0..kh {
+                            for kx in 0..kw {
+                                let (iy, ix) = (y * stride + ky, x * stride + kx);
+                                if iy < padding || ix < padding {
+                                    continue;
+                                }
+                                let (iy, ix) = (iy - padding, ix - padding);
+                                if iy >= h || ix >= w {
+                                    continue;
+                                }
+                                let channel = o / (co / groups) * inner + i;
+                                visit(
+                                    ((o * n + s) * oh + y) * ow + x,
+                                    ((channel * n + s) * h + iy) * w + ix,
+                                    ((o * inner + i) * kh + ky) * kw + kx,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    [co, n, oh, ow]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn equals_the_plain_loops(
+        (groups, inner, outer) in prop_oneof![
+            (Just(1usize), 1usize..80, 1usize..40), (2usize..4, 1usize..5, 1usize..5)
+        ],
+        batch in 1usize..6,
+        (h, w) in prop_oneof![
+            (1usize..12, 1usize..12), Just((4, 4)), Just((8, 8)), Just((16, 16)), Just((3, 32))
+        ],
+        (kh, kw) in prop_oneof![Just((1usize, 1usize)), Just((3, 3)), (1usize..6, 1usize..6)],
+        stride in 1usize..4,
+        padding in 0usize..3,
+        seed: u32,
+    ) {
+        let (input, weight) =
+            ([groups * inner, batch, h, w], [groups * outer, inner, kh, kw]);
+        let window = Window { stride, padding, groups };
+        prop_assume!(kh <= h + 2 * padding && kw <= w + 2 * padding);
+        let (x, k) = (integers(&input, seed), integers(&weight, seed ^ 1));
+        let kernel = Kernel::new(k.clone());
+
+        let mut expected = Vec::new();
+        let shape = {
+            let shape = plain(input, weight, window, |_, _, _| {});
+            expected.resize(shape.iter().product(), 0.0);
+            plain(input, weight, window, |o, i, t| expected[o] += x.cpu()[i] * k.cpu()[t])
+        };
+        let bias: Vec<f32> = (0..shape[0]).map(|channel| channel as f32 - 2.0).collect();
+        let residual = integers(&shape, seed ^ 2);
+        let out = convolution(&x, &kernel, window, Epilogue::default()).unwrap();
+        prop_assert_eq!(out.shape(), shape);
+        prop_assert_eq!(out.cpu(), &expected[..]);
+        let epilogue = Epilogue {
+            bias: Some(&bias), residual: Some(&residual), activation: Some(Activation::Relu),
+        };
+        let fused = convolution(&x, &kernel, window, epilogue).unwrap();
+        let plane = expected.len() / shape[0];
+        for (index, (&value, &other)) in expected.iter().zip(residual.cpu()).enumerate() {
+            prop_assert_eq!(fused.cpu()[index], (value + other + bias[index / plane]).max(0.0));
+        }
+
+        let g = integers(&shape, seed ^ 3);
+        let mut expected = vec![0.0; x.len()];
+        plain(input, weight, window, |o, i, t| expected[i] += g.cpu()[o] * k.cpu()[t]);
+        let gradient = convolution_input_gradient(&g, &kernel, window, [h, w]).unwrap();
+        prop_assert_eq!(gradient.cpu(), &expected[..]);
+
+        let (x2, g2) = (integers(&input, seed ^ 4), integers(&shape, seed ^ 5));
+        let mut expected = vec![0.0; k.len()];
+        plain(input, weight, window, |o, i, t| {
+            expected[t] += g.cpu()[o] * x.cpu()[i] + g2.cpu()[o] * x2.cpu()[i];
+        });
+        let gradient =
+            convolution_weight_gradient(&[(&x, &g), (&x2, &g2)], &weight, window).unwrap();
+        prop_assert_eq!(gradient.cpu(), &expected[..]);
+    }
+}
+
+/// Values with rounding: the same sample must give the same bits alone and in any batch, and
+/// with any number of threads.
+#[test]
+fn bits_do_not_depend_on_the_batch_or_the_threads() {
+    for (channels, outer, size, stride) in
+        [(3, 16, 32, 1), (16, 32, 32, 2), (64, 64, 8, 1), (512, 512, 4, 1), (256, 10, 1, 1)]
+    {
+        let side = if size == 1 { 1 } else { 3 };
+        let window = Window::new(stride, side / 2);
+        let batch = 37;
+        let noise =
+            |shape: &[usize], seed| crate::ops::map(integers(shape, seed), |v| (v * 0.37).sin());
+        let x = noise(&[batch, channels, size, size], 1);
+        let kernel = Kernel::new(noise(&[outer, channels, side, side], 2));
+        let run = |positions: &[usize]| {
+            let x = crate::ops::channel_major(&crate::ops::select(&x, positions).unwrap()).unwrap();
+            let y = convolution(&x, &kernel, window, Epilogue::default()).unwrap();
+            let g = convolution_input_gradient(&y, &kernel, window, [size, size]).unwrap();
+            [y, g].map(|t| crate::ops::sample_major(&t).unwrap())
+        };
+        let everything: Vec<usize> = (0..batch).collect();
+        let whole = run(&everything);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(whole, pool.install(|| run(&everything)), "threads, {channels} channels");
+        for part in [&everything[..1], &everything[5..12], &everything[20..37]] {
+            for (whole, part_result) in whole.iter().zip(run(part)) {
+                let expected = crate::ops::select(whole, part).unwrap();
+                assert_eq!(expected, part_result, "{channels} channels, samples {part:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn refuses_shapes_that_do_not_fit() {
+    let x = Tensor::zeros(&[3, 2, 8, 8]);
+    let kernel = Kernel::new(Tensor::zeros(&[4, 2, 3, 3]));
+    let error = convolution(&x, &kernel, Window::new(1, 1), Epilogue::default()).unwrap_err();
+    assert!(error.to_string().contains("[3, 2, 8, 8]"), "{error}");
+    let kernel = Kernel::new(Tensor::zeros(&[4, 3, 3, 3]));
+    assert!(convolution(&x, &kernel, Window::new(0, 1), Epilogue::default()).is_err());
+    let g = Tensor::zeros(&[4, 2, 7, 7]);
+    assert!(convolution_input_gradient(&g, &kernel, Window::new(1, 1), [8, 8]).is_err());
+    assert!(convolution_weight_gradient(&[], &[4, 3, 3, 3], Window::new(1, 1)).is_err());
+}

@@ -1,0 +1,64 @@
+//! Cutting element-wise work into pieces whose bounds depend on the length alone.
+
+use rayon::prelude::*;
+
+/// Values a task: long enough to hide the cost of scheduling, short enough to share out.
+const PIECE: usize = 32 * 1024;
+
+/// Calls `work(offset, piece)` on consecutive pieces of `output`, in parallel when it pays.
+pub(super) fn over_pieces(output: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
+    if output.len() <= PIECE {
+        work(0, output);
+    } else {
+        output
+            .par_chunks_mut(PIECE)
+            .enumerate()
+            .for_each(|(index, piece)| work(index * PIECE, piece));
+    }
+}
+
+/// Calls `work(row, values)` on each of the equally long rows of `output`.
+pub(super) fn over_rows(
+    output: &mut [f32],
+    row_length: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    if row_length == 0 {
+        return;
+    }
+    if output.len() <= PIECE {
+        output.chunks_mut(row_length).enumerate().for_each(|(row, values)| work(row, values));
+    } else {
+        let rows_a_task = (PIECE / 4).div_ceil(row_length);
+        output
+            .par_chunks_mut(row_length)
+            .with_min_len(rows_a_task)
+            .enumerate()
+            .for_each(|(row, values)| work(row, values));
+    }
+}
+
+/// A pointer that several tasks write through, each to places of its own.
+#[derive(Clone, Copy)]
+pub(super) struct SharedOutput(*mut f32);
+
+// SAFETY: the pointer is only used through `row`, whose callers promise disjoint ranges.
+unsafe impl Send for SharedOutput {}
+// SAFETY: as above.
+unsafe impl Sync for SharedOutput {}
+
+impl SharedOutput {
+    pub(super) fn new(output: &mut [f32]) -> Self {
+        Self(output.as_mut_ptr())
+    }
+
+    /// The `len` values from `start`.
+    ///
+    /// # Safety
+    /// The range lies within the output, which outlives the returned slice, and no other task
+    /// touches it meanwhile.
+    pub(super) unsafe fn range<'a>(self, start: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: promised by the caller.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
+    }
+}

@@ -1,0 +1,134 @@
+//! Per-sample operations on sample-major tensors (`[N, …]`): norms, directions, steps.
+
+use rayon::prelude::*;
+
+use super::parallel::over_rows;
+use crate::buffer::Buffer;
+use crate::{Result, Tensor, TensorError};
+
+fn rows(operation: &'static str, x: &Tensor) -> Result<(usize, usize)> {
+    match x.shape() {
+        [count, rest @ ..] => Ok((*count, rest.iter().product())),
+        [] => Err(TensorError::shape(operation, "[N, …]", x.shape())),
+    }
+}
+
+fn reduce(
+    operation: &'static str,
+    x: &Tensor,
+    f: impl Fn(&[f32]) -> f64 + Sync,
+) -> Result<Vec<f64>> {
+    let (count, length) = rows(operation, x)?;
+    let values = x.cpu();
+    Ok((0..count).into_par_iter().map(|row| f(&values[row * length..(row + 1) * length])).collect())
+}
+
+/// ⟨a, b⟩ of each sample, accumulated in `f64`.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn sample_dot(a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+    let (count, length) = rows("sample_dot", a)?;
+    if a.shape() != b.shape() {
+        return Err(TensorError::shape("sample_dot", format!("{:?}", a.shape()), b.shape()));
+    }
+    let (left, right) = (a.cpu(), b.cpu());
+    let dot = |row: usize| {
+        let range = row * length..(row + 1) * length;
+        let pairs = left[range.clone()].iter().zip(&right[range]);
+        pairs.map(|(&l, &r)| f64::from(l) * f64::from(r)).sum()
+    };
+    Ok((0..count).into_par_iter().map(dot).collect())
+}
+
+/// ‖x‖₂ of each sample.
+///
+/// # Errors
+/// If `x` has no sample dimension.
+pub fn sample_l2(x: &Tensor) -> Result<Vec<f64>> {
+    reduce("sample_l2", x, |row| {
+        row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+    })
+}
+
+/// ‖x‖₁ of each sample.
+///
+/// # Errors
+/// If `x` has no sample dimension.
+pub fn sample_l1(x: &Tensor) -> Result<Vec<f64>> {
+    reduce("sample_l1", x, |row| row.iter().map(|&value| f64::from(value.abs())).sum())
+}
+
+/// ‖x‖∞ of each sample; NaN if the sample holds one.
+///
+/// # Errors
+/// If `x` has no sample dimension.
+pub fn sample_linf(x: &Tensor) -> Result<Vec<f64>> {
+    reduce("sample_linf", x, |row| {
+        row.iter().fold(0.0, |most: f64, &value| {
+            if value.is_nan() { f64::NAN } else { most.max(f64::from(value.abs())) }
+        })
+    })
+}
+
+/// `factors[n] · x[n]`.
+///
+/// # Errors
+/// If the number of factors is not the number of samples.
+pub fn scale_samples(x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+    let (count, length) = rows("scale_samples", x)?;
+    if factors.len() != count {
+        return Err(TensorError::shape(
+            "scale_samples",
+            format!("[{count}] factors"),
+            &[factors.len()],
+        ));
+    }
+    let values = x.cpu();
+    let mut output = Buffer::stale(values.len());
+    over_rows(&mut output, length, |row, out| {
+        let factor = factors[row];
+        for (out, &value) in out.iter_mut().zip(&values[row * length..]) {
+            *out = factor * value;
+        }
+    });
+    Ok(Tensor::trusted(x.shape(), output))
+}
+
+/// x/‖x‖₂ of each sample; a zero sample stays zero.
+///
+/// # Errors
+/// If `x` has no sample dimension.
+pub fn normalised(x: &Tensor) -> Result<Tensor> {
+    let factors: Vec<f32> = sample_l2(x)?
+        .into_iter()
+        .map(|norm| if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 })
+        .collect();
+    scale_samples(x, &factors)
+}
+
+/// sign(x)/‖sign(x)‖₂ of each sample with sign(0) = 0: the direction z of the paper's section 4.
+/// A zero sample stays zero.
+///
+/// # Errors
+/// If `x` has no sample dimension.
+pub fn direction_of_sign(x: &Tensor) -> Result<Tensor> {
+    let sign = |value: f32| {
+        if value > 0.0 {
+            1.0
+        } else if value < 0.0 {
+            -1.0
+        } else {
+            0.0
+        }
+    };
+    normalised(&super::map(x.clone(), sign))
+}
+
+/// x + factors[n]·v of each sample.
+///
+/// # Errors
+/// If shapes or lengths differ.
+pub fn perturb(x: &Tensor, v: &Tensor, factors: &[f32]) -> Result<Tensor> {
+    super::add(scale_samples(v, factors)?, x)
+}
