@@ -66,30 +66,36 @@ pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok((0..count).into_par_iter().map(moments).unzip())
 }
 
-/// Σ a·b over each channel, or Σ a where `b` is absent.
+/// Σ (a − centre)·b over each channel, or Σ (a − centre) where `b` is absent. The centre is
+/// subtracted before the product: a mean that is large beside the deviation costs no digits.
 ///
 /// # Shapes
-/// `a`, `b`: `[C, …]`; the result has `C` entries.
+/// `a`, `b`: `[C, …]`; `centre` and the result have `C` entries.
 ///
 /// # Errors
 /// If the shapes differ.
-pub fn channel_sums(a: &Tensor, b: Option<&Tensor>) -> Result<Vec<f64>> {
-    let (count, length) = channels("channel_sums", a)?;
-    let left = a.cpu();
+pub fn channel_sums(a: &Tensor, centre: Option<&[f32]>, b: Option<&Tensor>) -> Result<Vec<f64>> {
+    let operation = "channel_sums";
+    let (count, length) = channels(operation, a)?;
     if let Some(b) = b
         && b.shape() != a.shape()
     {
-        return Err(TensorError::shape("channel_sums", format!("{:?}", a.shape()), b.shape()));
+        return Err(TensorError::shape(operation, format!("{:?}", a.shape()), b.shape()));
     }
-    let right = b.map(Tensor::cpu);
+    if let Some(centre) = centre
+        && centre.len() != count
+    {
+        return Err(TensorError::shape(operation, format!("[{count}]"), &[centre.len()]));
+    }
+    let (left, right) = (a.cpu(), b.map(Tensor::cpu));
     let one = |channel: usize| {
         let range = channel * length..(channel + 1) * length;
-        let left = &left[range.clone()];
+        let (left, middle) = (&left[range.clone()], centre.map_or(0.0, |centre| centre[channel]));
         match right {
-            None => sum(length, |i| left[i]),
+            None => sum(length, |i| left[i] - middle),
             Some(right) => {
                 let right = &right[range];
-                sum(length, |i| left[i] * right[i])
+                sum(length, |i| (left[i] - middle) * right[i])
             }
         }
     };

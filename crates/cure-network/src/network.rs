@@ -1,0 +1,384 @@
+//! A network: architecture, normalisation and the state (parameters and running statistics).
+
+use cure_tensor::Tensor;
+use cure_tensor::ops;
+
+use crate::architecture::Architecture;
+use crate::classifier::{Classifier, Linearized};
+use crate::error::{NetworkError, Result};
+use crate::initialise;
+use crate::layout::{LayerKind, Layout, ParameterSpec};
+use crate::linearization::{self, Linearization};
+use crate::normalization::Normalization;
+use crate::primitive::Affine;
+use crate::program::Program;
+
+/// PyTorch's default momentum of BatchNorm's running statistics.
+const MOMENTUM: f64 = 0.1;
+
+/// A classifier's architecture, input normalisation and state.
+#[derive(Clone)]
+pub struct Network {
+    architecture: Architecture,
+    normalization: Normalization,
+    layout: Layout,
+    tensors: Vec<Tensor>,
+}
+
+/// A gradient for every trained parameter, in the order of [`Network::parameters`].
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    tensors: Vec<Option<Tensor>>,
+}
+
+impl Gradients {
+    pub(crate) fn new(tensors: Vec<Option<Tensor>>) -> Self {
+        Self { tensors }
+    }
+
+    /// The gradient of each tensor of the state, by position; `None` where there is none.
+    pub fn tensors(&self) -> &[Option<Tensor>] {
+        &self.tensors
+    }
+
+    /// `self + factor · other`.
+    ///
+    /// # Errors
+    /// If they belong to different networks.
+    pub fn add_scaled(mut self, factor: f32, other: &Self) -> Result<Self> {
+        for (sum, term) in self.tensors.iter_mut().zip(&other.tensors) {
+            let Some(term) = term else { continue };
+            *sum = Some(match sum.take() {
+                Some(sum) => ops::axpy(factor, term, sum)?,
+                None => ops::scale(factor, term.clone()),
+            });
+        }
+        Ok(self)
+    }
+
+    /// The Euclidean norm over all parameters.
+    pub fn norm(&self) -> f64 {
+        let squares = |tensor: &Tensor| -> f64 {
+            tensor.host().iter().map(|&value| f64::from(value).powi(2)).sum()
+        };
+        self.tensors.iter().flatten().map(squares).sum::<f64>().sqrt()
+    }
+
+    /// Whether every entry is finite.
+    pub fn is_finite(&self) -> bool {
+        self.tensors.iter().flatten().all(Tensor::is_finite)
+    }
+}
+
+impl Network {
+    /// A network with random weights: He's normal initialisation for convolutions (fan out),
+    /// PyTorch's uniform one for linear layers, BatchNorm at identity. The same seed gives the
+    /// same weights on every machine.
+    ///
+    /// # Errors
+    /// If the normalisation does not fit the images.
+    pub fn random(
+        architecture: Architecture,
+        normalization: Normalization,
+        seed: u64,
+    ) -> Result<Self> {
+        normalization.check(architecture.input[0])?;
+        let layout = architecture.layout();
+        let tensors = initialise::tensors(&layout.parameters, seed)?;
+        Ok(Self { architecture, normalization, layout, tensors })
+    }
+
+    /// A network with the given state, whose keys must be exactly the architecture's.
+    ///
+    /// # Errors
+    /// [`NetworkError::StateMismatch`] naming missing, unexpected and misshapen keys;
+    /// [`NetworkError::NotFinite`] naming the first value that is NaN or infinite.
+    pub fn from_state(
+        architecture: Architecture,
+        normalization: Normalization,
+        state: &[(String, Tensor)],
+    ) -> Result<Self> {
+        normalization.check(architecture.input[0])?;
+        let layout = architecture.layout();
+        let tensors = match_state(&architecture, &layout.parameters, state)?;
+        Ok(Self { architecture, normalization, layout, tensors })
+    }
+
+    /// What decides the layers.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// What is done to pixels first.
+    pub fn normalization(&self) -> &Normalization {
+        &self.normalization
+    }
+
+    /// Name, shape and role of every tensor of the state.
+    pub fn parameters(&self) -> &[ParameterSpec] {
+        &self.layout.parameters
+    }
+
+    /// The tensors of the state, in the order of [`Network::parameters`].
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// Number of trained values.
+    pub fn parameter_count(&self) -> usize {
+        let trained = self.layout.parameters.iter().filter(|spec| spec.role.is_trained());
+        trained.map(|spec| spec.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Names with tensors, as a state dictionary.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let names = self.layout.parameters.iter().map(|spec| spec.name.clone());
+        names.zip(self.tensors.iter().cloned()).collect()
+    }
+
+    /// Replaces one tensor of the state.
+    ///
+    /// # Errors
+    /// If the shape differs from the one it replaces, or there is no such position.
+    pub fn set_tensor(&mut self, position: usize, tensor: Tensor) -> Result<()> {
+        let expected = self.tensors.get(position).map(Tensor::shape).unwrap_or(&[]);
+        if tensor.shape() != expected {
+            return Err(cure_tensor::TensorError::ShapeMismatch {
+                operation: "set_tensor",
+                expected: format!("{expected:?}"),
+                found: tensor.shape().to_vec(),
+            }
+            .into());
+        }
+        self.tensors[position] = tensor;
+        Ok(())
+    }
+
+    /// The first value of the state that is not finite, as an error.
+    ///
+    /// # Errors
+    /// [`NetworkError::NotFinite`].
+    pub fn check_finite(&self) -> Result<()> {
+        let named = self.layout.parameters.iter().zip(&self.tensors);
+        named.map(|(spec, tensor)| check_finite(&spec.name, tensor)).collect()
+    }
+
+    /// Multiply-adds of the convolutions and linear layers for one image.
+    pub fn multiply_adds(&self) -> u64 {
+        let one = |(id, layer): (usize, &crate::layout::Layer)| match layer.kind {
+            LayerKind::Convolution { weight, .. } | LayerKind::Linear { weight, .. } => {
+                let [_, h, w] = self.layout.shape(id);
+                let weights: usize = self.layout.parameters[weight].shape.iter().product();
+                (weights * h * w) as u64
+            }
+            _ => 0,
+        };
+        self.layout.layers.iter().enumerate().map(one).sum()
+    }
+
+    fn mean_std(&self) -> Option<Affine> {
+        (!self.normalization.is_identity()).then(|| Affine {
+            scale: self.normalization.std.iter().map(|std| 1.0 / std).collect(),
+            shift: self
+                .normalization
+                .mean
+                .iter()
+                .zip(&self.normalization.std)
+                .map(|(mean, std)| -mean / std)
+                .collect(),
+        })
+    }
+
+    /// The network for evaluation: running statistics, BatchNorm folded. What it is made from is
+    /// shared, not copied; it does not follow later changes of this network.
+    ///
+    /// # Errors
+    /// Only if the state was tampered with.
+    pub fn frozen(&self) -> Result<Frozen> {
+        Ok(Frozen {
+            program: Program::frozen(&self.layout, &self.tensors, self.mean_std())?,
+            tensors: self.tensors.clone(),
+            classes: self.architecture.classes,
+            input: self.architecture.input,
+        })
+    }
+
+    /// The network with BatchNorm over the batch, for training.
+    ///
+    /// # Errors
+    /// Only if the state was tampered with.
+    pub fn training(&self) -> Result<Training> {
+        Ok(Training(Frozen {
+            program: Program::training(&self.layout, &self.tensors, self.mean_std())?,
+            tensors: self.tensors.clone(),
+            classes: self.architecture.classes,
+            input: self.architecture.input,
+        }))
+    }
+
+    /// Moves the running statistics a tenth of the way to those of the batch (unbiased
+    /// variance), as PyTorch does after a pass in training mode. Does nothing for a
+    /// linearization with fixed statistics.
+    ///
+    /// # Errors
+    /// Only if the linearization belongs to another network.
+    pub fn update_running_statistics(&mut self, pass: &Linearization<'_>) -> Result<()> {
+        let norms: Vec<(usize, usize)> = self
+            .layout
+            .layers
+            .iter()
+            .filter_map(|layer| match layer.kind {
+                LayerKind::BatchNormalization { mean, variance, .. } => Some((mean, variance)),
+                _ => None,
+            })
+            .collect();
+        for ((mean_at, variance_at), (mean, variance, count)) in
+            norms.into_iter().zip(pass.batch_statistics())
+        {
+            let unbiased = count as f64 / (count.max(2) - 1) as f64;
+            self.blend(mean_at, mean, 1.0)?;
+            self.blend(variance_at, variance, unbiased)?;
+        }
+        Ok(())
+    }
+
+    fn blend(&mut self, position: usize, batch: &[f64], factor: f64) -> Result<()> {
+        let running = self.tensors[position].host();
+        let blended = running.iter().zip(batch).map(|(&running, &batch)| {
+            ((1.0 - MOMENTUM) * f64::from(running) + MOMENTUM * factor * batch) as f32
+        });
+        let blended = Tensor::new(self.tensors[position].shape(), blended.collect())?;
+        self.set_tensor(position, blended)
+    }
+}
+
+/// A network with fixed statistics: the classifier that is attacked and measured.
+pub struct Frozen {
+    program: Program,
+    tensors: Vec<Tensor>,
+    classes: usize,
+    input: [usize; 3],
+}
+
+impl Frozen {
+    fn check(&self, images: &Tensor) -> Result<()> {
+        match images.shape() {
+            [_, c, h, w] if [*c, *h, *w] == self.input => Ok(()),
+            found => Err(NetworkError::Images { expected: self.input, found: found.to_vec() }),
+        }
+    }
+
+    /// The network at `images`, `[N, C, H, W]`, with every derivative, those of the parameters
+    /// included.
+    ///
+    /// # Errors
+    /// If the images do not have the network's input shape.
+    pub fn linearize(&self, images: &Tensor) -> Result<Linearization<'_>> {
+        self.check(images)?;
+        Linearization::new(&self.program, &self.tensors, images)
+    }
+}
+
+impl Classifier for Frozen {
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn input_shape(&self) -> [usize; 3] {
+        self.input
+    }
+
+    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        self.check(images)?;
+        linearization::logits(&self.program, images)
+    }
+
+    fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
+        Ok(Box::new(Frozen::linearize(self, images)?))
+    }
+}
+
+impl Linearized for Linearization<'_> {
+    fn logits(&self) -> &Tensor {
+        Linearization::logits(self)
+    }
+
+    fn pullback(&self, u: &Tensor) -> Result<Tensor> {
+        Linearization::pullback(self, u)
+    }
+
+    fn pushforward(&self, v: &Tensor) -> Result<Tensor> {
+        Linearization::pushforward(self, v)
+    }
+
+    fn hessian_vector(&self, labels: &[usize], v: &Tensor) -> Result<Tensor> {
+        Linearization::hessian_vector(self, labels, v)
+    }
+}
+
+/// A network whose BatchNorm takes its statistics from the batch.
+pub struct Training(Frozen);
+
+impl Training {
+    /// As [`Frozen::linearize`]; samples of the batch see each other through its statistics.
+    ///
+    /// # Errors
+    /// If the images do not have the network's input shape.
+    pub fn linearize(&self, images: &Tensor) -> Result<Linearization<'_>> {
+        self.0.linearize(images)
+    }
+}
+
+fn check_finite(name: &str, tensor: &Tensor) -> Result<()> {
+    let values = tensor.host();
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => {
+            Err(NetworkError::NotFinite { name: name.into(), index, value: values[index] })
+        }
+    }
+}
+
+fn match_state(
+    architecture: &Architecture,
+    specs: &[ParameterSpec],
+    state: &[(String, Tensor)],
+) -> Result<Vec<Tensor>> {
+    /// Keys listed of each kind before the rest is counted.
+    const SHOWN: usize = 5;
+    let list = |what: &str, names: &[String]| {
+        let more = names.len().saturating_sub(SHOWN);
+        let shown = names[..names.len() - more].join(", ");
+        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{} {what}: {shown}{tail}", names.len())
+    };
+    let (mut missing, mut misshapen, mut tensors) = (Vec::new(), Vec::new(), Vec::new());
+    for spec in specs {
+        match state.iter().find(|(name, _)| *name == spec.name) {
+            None => missing.push(spec.name.clone()),
+            Some((name, tensor)) if tensor.shape() != spec.shape => {
+                misshapen.push(format!("{name} is {:?}, not {:?}", tensor.shape(), spec.shape));
+            }
+            Some((name, tensor)) => {
+                check_finite(name, tensor)?;
+                tensors.push(tensor.clone());
+            }
+        }
+    }
+    let unexpected: Vec<String> = state
+        .iter()
+        .filter(|(name, _)| !specs.iter().any(|spec| spec.name == *name))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let problems: Vec<String> =
+        [("missing", missing), ("unexpected", unexpected), ("of the wrong shape", misshapen)]
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| list(what, names))
+            .collect();
+    if problems.is_empty() {
+        Ok(tensors)
+    } else {
+        Err(NetworkError::StateMismatch { architecture: architecture.name(), problems })
+    }
+}

@@ -1,0 +1,48 @@
+use cure_tensor::Tensor;
+use cure_tensor::ops;
+
+use super::{At, Kept, Primitive, Second, finish, to_f32, vector};
+use crate::error::Result;
+
+/// y = s ⊙ x + t for each channel: input normalisation, and batch normalisation with fixed
+/// statistics where no convolution comes before it to fold it into.
+pub(crate) struct Affine {
+    pub(crate) scale: Vec<f32>,
+    pub(crate) shift: Vec<f32>,
+}
+
+impl Affine {
+    fn linear(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(ops::channel_combination(&[(x, &self.scale)], &vec![0.0; self.scale.len()])?)
+    }
+}
+
+impl Primitive for Affine {
+    fn value(&self, inputs: &[&Tensor], relu: bool) -> Result<(Tensor, Kept)> {
+        let value = ops::channel_combination(&[(inputs[0], &self.scale)], &self.shift)?;
+        Ok((finish(value, relu), Kept::Nothing))
+    }
+
+    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
+        self.linear(tangents[0])
+    }
+
+    fn pullback(&self, _at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {
+        Ok(vec![self.linear(g)?])
+    }
+
+    /// Scale, then shift: ∂s = Σ g x at first order, Σ (μ x + λ ẋ) at second; ∂t = Σ g.
+    fn parameter_gradient(
+        &self,
+        at: &At<'_>,
+        g: &Tensor,
+        second: Option<&Second<'_>>,
+    ) -> Result<Vec<Tensor>> {
+        let mut scale = ops::channel_sums(at.inputs[0], None, Some(g))?;
+        if let Some(second) = second {
+            let more = ops::channel_sums(second.tangents[0], None, Some(second.lambda))?;
+            scale.iter_mut().zip(more).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(vec![vector(to_f32(&scale))?, vector(to_f32(&ops::channel_sums(g, None, None)?))?])
+    }
+}

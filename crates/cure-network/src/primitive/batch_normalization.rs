@@ -1,0 +1,172 @@
+use cure_tensor::Tensor;
+use cure_tensor::ops;
+
+use super::{At, Kept, Primitive, Second, finish, to_f32, vector};
+use crate::error::Result;
+
+/// y = γ x̂ + β with x̂ = (x − m)/σ, the mean m and σ² = variance + ε taken over the batch (Ioffe
+/// & Szegedy 2015). Samples of a batch see each other through m and σ, in every rule.
+///
+/// With ⟨·⟩ the mean over a channel and P a = a − ⟨a⟩ − x̂⟨x̂ a⟩ (symmetric), the derivative of x̂ is
+/// P/σ. The rules below are per-channel linear combinations whose coefficients are a few means.
+pub(crate) struct BatchNormalization {
+    pub(crate) scale: Vec<f32>,
+    pub(crate) shift: Vec<f32>,
+    pub(crate) epsilon: f64,
+}
+
+/// The statistics of a batch, and means against x̂.
+struct Normalized<'a> {
+    x: &'a Tensor,
+    mean: Vec<f64>,
+    inverse: Vec<f64>,
+    count: f64,
+}
+
+impl Normalized<'_> {
+    /// ⟨a⟩ of each channel.
+    fn mean_of(&self, a: &Tensor) -> Result<Vec<f64>> {
+        Ok(ops::channel_sums(a, None, None)?.into_iter().map(|sum| sum / self.count).collect())
+    }
+
+    /// ⟨x̂ a⟩ of each channel.
+    fn mean_with(&self, a: &Tensor) -> Result<Vec<f64>> {
+        let sums = ops::channel_sums(self.x, Some(&to_f32(&self.mean)), Some(a))?;
+        Ok(sums
+            .iter()
+            .zip(&self.inverse)
+            .map(|(sum, inverse)| sum * inverse / self.count)
+            .collect())
+    }
+
+    /// Σᵢ cᵢ tᵢ + h x̂ + k, each coefficient per channel.
+    fn combine(
+        &self,
+        terms: &[(&Tensor, Vec<f64>)],
+        with_normalized: &[f64],
+        constant: &[f64],
+    ) -> Result<Tensor> {
+        let mut coefficients: Vec<Vec<f32>> = terms.iter().map(|(_, c)| to_f32(c)).collect();
+        let of_x: Vec<f64> =
+            with_normalized.iter().zip(&self.inverse).map(|(h, inverse)| h * inverse).collect();
+        let constant: Vec<f64> =
+            constant.iter().zip(&of_x).zip(&self.mean).map(|((k, c), mean)| k - c * mean).collect();
+        coefficients.push(to_f32(&of_x));
+        let tensors = terms.iter().map(|&(tensor, _)| tensor).chain([self.x]);
+        let all: Vec<(&Tensor, &[f32])> =
+            tensors.zip(coefficients.iter().map(Vec::as_slice)).collect();
+        Ok(ops::channel_combination(&all, &to_f32(&constant))?)
+    }
+}
+
+impl BatchNormalization {
+    fn normalized<'a>(&self, at: &At<'a>) -> Normalized<'a> {
+        let x = at.inputs[0];
+        let channels = self.scale.len().max(1);
+        let (mean, variance) = match at.kept {
+            Kept::Moments(mean, variance) => (mean.clone(), variance.as_slice()),
+            Kept::Nothing => (vec![0.0; channels], [].as_slice()),
+        };
+        let inverse = variance.iter().map(|v| 1.0 / (v + self.epsilon).sqrt()).collect();
+        Normalized { x, mean, inverse, count: (x.len() / channels) as f64 }
+    }
+
+    fn channels(&self, f: impl Fn(usize) -> f64) -> Vec<f64> {
+        (0..self.scale.len()).map(f).collect()
+    }
+
+    /// γ/σ of a channel.
+    fn slope(&self, n: &Normalized<'_>, channel: usize) -> f64 {
+        f64::from(self.scale[channel]) * n.inverse[channel]
+    }
+
+    /// γ/σ · P a, the tangent and the pull back alike.
+    fn project(&self, n: &Normalized<'_>, a: &Tensor) -> Result<Tensor> {
+        let (mean, with) = (n.mean_of(a)?, n.mean_with(a)?);
+        n.combine(
+            &[(a, self.channels(|c| self.slope(n, c)))],
+            &self.channels(|c| -self.slope(n, c) * with[c]),
+            &self.channels(|c| -self.slope(n, c) * mean[c]),
+        )
+    }
+}
+
+impl Primitive for BatchNormalization {
+    fn value(&self, inputs: &[&Tensor], relu: bool) -> Result<(Tensor, Kept)> {
+        let (mean, variance) = ops::channel_moments(inputs[0])?;
+        let kept = Kept::Moments(mean, variance);
+        let n = self.normalized(&At { inputs, kept: &kept });
+        let slope = self.channels(|c| self.slope(&n, c));
+        let shift = self.channels(|c| f64::from(self.shift[c]) - slope[c] * n.mean[c]);
+        let value = ops::channel_combination(&[(inputs[0], &to_f32(&slope))], &to_f32(&shift))?;
+        Ok((finish(value, relu), kept))
+    }
+
+    fn tangent(&self, at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
+        self.project(&self.normalized(at), tangents[0])
+    }
+
+    fn pullback(&self, at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {
+        Ok(vec![self.project(&self.normalized(at), g)?])
+    }
+
+    /// The derivative of λₓ = (γ/σ)(λ − ⟨λ⟩ − x̂⟨x̂λ⟩) along ẋ. With q = ⟨x̂ẋ⟩ the derivative of σ
+    /// is q and that of x̂ is x̂′ = (ẋ − ⟨ẋ⟩ − x̂q)/σ, so
+    /// μₓ = (γ/σ) [ μ − ⟨μ⟩ − x̂⟨x̂μ⟩ − (q/σ)(λ − ⟨λ⟩ − x̂⟨x̂λ⟩) − x̂′⟨x̂λ⟩ − x̂⟨x̂′λ⟩ ].
+    fn second_order(&self, at: &At<'_>, second: &Second<'_>, mu: &Tensor) -> Result<Vec<Tensor>> {
+        let n = self.normalized(at);
+        let (x_dot, lambda) = (second.tangents[0], second.lambda);
+        let (mean_mu, mean_lambda, mean_dot) =
+            (n.mean_of(mu)?, n.mean_of(lambda)?, n.mean_of(x_dot)?);
+        let (with_mu, with_lambda, q) =
+            (n.mean_with(mu)?, n.mean_with(lambda)?, n.mean_with(x_dot)?);
+        let dot_lambda = ops::channel_sums(x_dot, None, Some(lambda))?;
+        let inverse = &n.inverse;
+        // ⟨x̂′λ⟩
+        let moved = self.channels(|c| {
+            inverse[c]
+                * (dot_lambda[c] / n.count - mean_dot[c] * mean_lambda[c] - q[c] * with_lambda[c])
+        });
+        let slope = self.channels(|c| self.slope(&n, c));
+        let input = n.combine(
+            &[
+                (mu, slope.clone()),
+                (lambda, self.channels(|c| -slope[c] * q[c] * inverse[c])),
+                (x_dot, self.channels(|c| -slope[c] * inverse[c] * with_lambda[c])),
+            ],
+            &self.channels(|c| {
+                slope[c] * (-with_mu[c] + 2.0 * q[c] * inverse[c] * with_lambda[c] - moved[c])
+            }),
+            &self.channels(|c| {
+                let drift = q[c] * mean_lambda[c] + with_lambda[c] * mean_dot[c];
+                slope[c] * (-mean_mu[c] + inverse[c] * drift)
+            }),
+        )?;
+        Ok(vec![input])
+    }
+
+    /// Scale, then shift: ∂γ = Σ x̂ g at first order, Σ (x̂ μ + x̂′ λ) at second; ∂β = Σ g.
+    fn parameter_gradient(
+        &self,
+        at: &At<'_>,
+        g: &Tensor,
+        second: Option<&Second<'_>>,
+    ) -> Result<Vec<Tensor>> {
+        let n = self.normalized(at);
+        let mut scale = n.mean_with(g)?;
+        if let Some(Second { tangents, lambda }) = second {
+            let x_dot = tangents[0];
+            let (mean_dot, q) = (n.mean_of(x_dot)?, n.mean_with(x_dot)?);
+            let (mean_lambda, with_lambda) = (n.mean_of(lambda)?, n.mean_with(lambda)?);
+            let dot_lambda = ops::channel_sums(x_dot, None, Some(lambda))?;
+            for (c, scale) in scale.iter_mut().enumerate() {
+                *scale += n.inverse[c]
+                    * (dot_lambda[c] / n.count
+                        - mean_dot[c] * mean_lambda[c]
+                        - q[c] * with_lambda[c]);
+            }
+        }
+        let scale: Vec<f64> = scale.into_iter().map(|mean| mean * n.count).collect();
+        Ok(vec![vector(to_f32(&scale))?, vector(to_f32(&ops::channel_sums(g, None, None)?))?])
+    }
+}

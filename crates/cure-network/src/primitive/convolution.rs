@@ -1,0 +1,60 @@
+use cure_tensor::Tensor;
+use cure_tensor::ops::{self, Activation, Epilogue, Kernel, Window};
+
+use super::{At, Kept, Primitive, Second, to_f32, vector};
+use crate::error::Result;
+
+/// y = W ⋆ x + b (+ r): a convolution, with a residual as its second input where there is one.
+/// A fully connected layer is the case of 1×1 planes.
+pub(crate) struct Convolution {
+    pub(crate) kernel: Kernel,
+    pub(crate) bias: Option<Vec<f32>>,
+    pub(crate) window: Window,
+}
+
+impl Convolution {
+    fn apply(&self, inputs: &[&Tensor], bias: Option<&[f32]>, relu: bool) -> Result<Tensor> {
+        let epilogue = Epilogue {
+            bias,
+            residual: inputs.get(1).copied(),
+            activation: relu.then_some(Activation::Relu),
+        };
+        Ok(ops::convolution(inputs[0], &self.kernel, self.window, epilogue)?)
+    }
+}
+
+impl Primitive for Convolution {
+    fn value(&self, inputs: &[&Tensor], relu: bool) -> Result<(Tensor, Kept)> {
+        Ok((self.apply(inputs, self.bias.as_deref(), relu)?, Kept::Nothing))
+    }
+
+    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
+        self.apply(tangents, None, false)
+    }
+
+    fn pullback(&self, at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {
+        let shape = at.inputs[0].shape();
+        let plane = [shape[2], shape[3]];
+        let through = ops::convolution_input_gradient(g, &self.kernel, self.window, plane)?;
+        Ok(if at.inputs.len() == 2 { vec![through, g.clone()] } else { vec![through] })
+    }
+
+    /// Weight, then bias if there is one: ∂W = g xᵀ at first order, μ xᵀ + λ ẋᵀ at second.
+    fn parameter_gradient(
+        &self,
+        at: &At<'_>,
+        g: &Tensor,
+        second: Option<&Second<'_>>,
+    ) -> Result<Vec<Tensor>> {
+        let mut pairs = vec![(at.inputs[0], g)];
+        if let Some(second) = second {
+            pairs.push((second.tangents[0], second.lambda));
+        }
+        let shape = self.kernel.weight().shape();
+        let weight = ops::convolution_weight_gradient(&pairs, shape, self.window)?;
+        if self.bias.is_none() {
+            return Ok(vec![weight]);
+        }
+        Ok(vec![weight, vector(to_f32(&ops::channel_sums(g, None, None)?))?])
+    }
+}
