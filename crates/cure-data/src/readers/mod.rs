@@ -1,0 +1,9 @@
+//! One file a source. Each ends in `Dataset::from_origin`, which checks what all have in common.
+
+pub(crate) mod cifar;
+mod cifar_python;
+pub(crate) mod digits;
+pub(crate) mod folder;
+mod labels;
+mod npy;
+pub(crate) mod npz;

@@ -1,0 +1,213 @@
+//! Weights in and out of files: PyTorch checkpoints (legacy and zip) and safetensors in, safetensors
+//! out, and the names that public code bases give to the same parameters.
+//!
+//! [`read`] recognises the format from the file's bytes; [`canonical`] translates names to ours and
+//! sets aside what is no parameter; [`recognise`] says which network the tensors are of.
+
+mod keys;
+mod recognise;
+mod safetensors;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use cure_pickle::torch::{self, CheckpointError};
+use cure_tensor::Tensor;
+use sha2::{Digest, Sha256};
+
+pub use keys::{Canonical, NormalizationHint, canonical};
+pub use recognise::{Recognised, recognise};
+pub use safetensors::write;
+
+/// What reading and writing weights returns.
+pub type Result<T> = std::result::Result<T, WeightsError>;
+
+/// What a weights file holds.
+#[derive(Debug, Clone)]
+pub struct WeightFile {
+    /// Names, without wrappers' prefixes, and tensors, in the file's order. Integers became `f32`.
+    pub tensors: Vec<(String, Tensor)>,
+    /// What `cure` wrote beside the tensors, if it wrote the file.
+    pub metadata: Option<Metadata>,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// Where in a checkpoint the tensors were, as `state_dict`; `None` at the top.
+    pub wrapper: Option<String>,
+}
+
+/// What `cure` writes into a safetensors header beside the tensors; each is a JSON text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// `cure.architecture`: the network that the tensors are of.
+    pub architecture: Option<String>,
+    /// `cure.normalization`: the mean and standard deviation that belong to its inputs.
+    pub normalization: Option<String>,
+    /// `cure.provenance`: what the weights were made from, and how.
+    pub provenance: Option<String>,
+}
+
+/// Why weights were not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The file system refused.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+
+    /// The file is in none of the known formats.
+    #[error(
+        "{path}: neither a PyTorch checkpoint nor safetensors: {reason}",
+        path = path.display()
+    )]
+    Unrecognised {
+        /// The file.
+        path: PathBuf,
+        /// What its first bytes are.
+        reason: String,
+    },
+
+    /// A PyTorch checkpoint that was refused.
+    #[error("{path}: {source}", path = path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: CheckpointError,
+    },
+
+    /// A safetensors file that is damaged, or tensors that cannot be put into one.
+    #[error("{path}: safetensors: {reason}", path = path.display())]
+    SafeTensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A NaN or an infinity.
+    #[error(
+        "{path}: `{tensor}`{index:?} is {value}; weights must be finite (was the training \
+         diverging when they were saved?)",
+        path = path.display()
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The element's index in each dimension.
+        index: Vec<usize>,
+        /// Its value.
+        value: f32,
+    },
+
+    /// A file without a single tensor.
+    #[error("{path}: no tensors in it", path = path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// Two names of the file mean the same parameter of ours.
+    #[error("`{first}` and `{second}` are both the parameter `{name}`")]
+    Ambiguous {
+        /// One name in the file.
+        first: String,
+        /// The other.
+        second: String,
+        /// Our name.
+        name: String,
+    },
+
+    /// A normalisation layer whose values make no sense.
+    #[error(
+        "`{name}` is {values:?}; a standard deviation of the inputs must be finite and above zero"
+    )]
+    Normalization {
+        /// The tensor.
+        name: String,
+        /// Its values.
+        values: Vec<f32>,
+    },
+}
+
+/// Reads a weights file of any known format: PyTorch legacy or zip (`.pt`, `.pth`, `.th`, `.pkl`)
+/// or safetensors. The format is told from the bytes, not from the file's name; no code in the
+/// file is run.
+///
+/// # Errors
+/// [`WeightsError`]: a file that cannot be read, is of another format, damaged, names code, holds
+/// no tensors, or holds a NaN or an infinity.
+pub fn read(path: &Path) -> Result<WeightFile> {
+    let bytes =
+        std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+
+    let (tensors, metadata, wrapper) = if torch::Format::of(&bytes).is_some() {
+        let (tensors, wrapper) = read_checkpoint(path, bytes)?;
+        (tensors, None, wrapper)
+    } else if safetensors::begins(&bytes) {
+        let (tensors, metadata) = safetensors::read(path, &bytes)?;
+        (tensors, metadata, None)
+    } else {
+        let head = &bytes[..bytes.len().min(8)];
+        let reason = match head {
+            [] => "the file is empty".to_owned(),
+            _ => format!("it begins with {head:02x?}"),
+        };
+        return Err(WeightsError::Unrecognised { path: path.to_owned(), reason });
+    };
+    if tensors.is_empty() {
+        return Err(WeightsError::Empty { path: path.to_owned() });
+    }
+    check_finite(path, &tensors)?;
+    Ok(WeightFile { tensors, metadata, sha256, wrapper })
+}
+
+type NamedTensors = Vec<(String, Tensor)>;
+
+fn read_checkpoint(path: &Path, bytes: Vec<u8>) -> Result<(NamedTensors, Option<String>)> {
+    let state = torch::read(bytes)
+        .and_then(|checkpoint| checkpoint.state_dict())
+        .map_err(|source| WeightsError::Checkpoint { path: path.to_owned(), source })?;
+    let tensors = state.tensors.into_iter().map(|(name, tensor)| {
+        match Tensor::new(&tensor.shape, tensor.values) {
+            Ok(values) => Ok((name, values)),
+            Err(error) => {
+                let source = CheckpointError::Tensor { tensor: name, reason: error.to_string() };
+                Err(WeightsError::Checkpoint { path: path.to_owned(), source })
+            }
+        }
+    });
+    Ok((tensors.collect::<Result<_>>()?, state.wrapper))
+}
+
+fn check_finite(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+    for (name, tensor) in tensors {
+        let values = tensor.host();
+        if let Some(flat) = values.iter().position(|value| !value.is_finite()) {
+            return Err(WeightsError::NotFinite {
+                path: path.to_owned(),
+                tensor: name.clone(),
+                index: index_of(flat, tensor.shape()),
+                value: values[flat],
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The index, in each dimension, of an element of a row-major array.
+fn index_of(mut flat: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for axis in (0..shape.len()).rev() {
+        index[axis] = flat % shape[axis];
+        flat /= shape[axis];
+    }
+    index
+}

@@ -1,0 +1,333 @@
+//! Curves: one or more series of points over a shared pair of axes.
+
+use kuva::plot::{
+    LegendEntry, LegendShape, LinePlot as KuvaLine, MarkerShape, ScatterPlot as KuvaScatter,
+};
+use kuva::render::annotations::TextAnnotation;
+use kuva::render::plots::Plot;
+use kuva::render::render::render_multiple;
+
+use super::axis::{Axis, drawable};
+use super::{Frame, PALETTE, Scale, TICK_SIZE, Unit, colour, left_out, legend_label, render};
+use crate::text::{add_sentence, csv_record};
+use crate::{Figure, ReportError};
+
+/// Up to this many points a series has a marker and an error bar at each;
+/// beyond it a few markers along the line and a shaded band, which do not clutter.
+const MARKER_LIMIT: usize = 40;
+/// Markers along a series of more points.
+const SPARSE_MARKERS: usize = 8;
+
+const MARKERS: [MarkerShape; 7] = [
+    MarkerShape::Circle,
+    MarkerShape::Square,
+    MarkerShape::Triangle,
+    MarkerShape::Diamond,
+    MarkerShape::TriangleDown,
+    MarkerShape::Pentagon,
+    MarkerShape::Star,
+];
+
+/// One named curve.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Series {
+    /// Name in the legend; empty for none.
+    pub name: String,
+    /// `(x, y)` in drawing order. A point that is not finite interrupts the line.
+    pub points: Vec<(f64, f64)>,
+    /// `(low, high)` around each y, as values on the y axis (not half-widths),
+    /// such as the ends of a confidence interval. Missing or NaN: no bar.
+    pub error: Option<Vec<(f64, f64)>>,
+}
+
+impl Series {
+    /// A curve without error bars.
+    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self { name: name.into(), points: points.into_iter().collect(), error: None }
+    }
+
+    /// Adds `(low, high)` for each point, as values on the y axis.
+    pub fn with_error(mut self, bounds: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.error = Some(bounds.into_iter().collect());
+        self
+    }
+
+    fn bounds(&self, index: usize) -> Option<(f64, f64)> {
+        let &(low, high) = self.error.as_ref()?.get(index)?;
+        (low.is_finite() && high.is_finite()).then_some((low, high))
+    }
+}
+
+/// A plot of one or more curves.
+///
+/// ```
+/// use cure_report::plot::{LinePlot, Series};
+/// let figure = LinePlot::new("Robust accuracy", "ε · 255", "accuracy")
+///     .series(Series::new("before", [(0.0, 0.92), (2.0, 0.01)]))
+///     .series(Series::new("after", [(0.0, 0.81), (2.0, 0.65)]))
+///     .percent_y()
+///     .draw()?;
+/// assert!(figure.svg().starts_with("<svg"));
+/// # Ok::<(), cure_report::ReportError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LinePlot {
+    /// Drawn above the data.
+    pub title: String,
+    /// Label of the x axis, with its unit.
+    pub x_label: String,
+    /// Label of the y axis, with its unit.
+    pub y_label: String,
+    /// The curves, in the order of the legend.
+    pub series: Vec<Series>,
+    /// Scale of the x axis.
+    pub x_scale: Scale,
+    /// Scale of the y axis.
+    pub y_scale: Scale,
+    /// How y values are written.
+    pub y_unit: Unit,
+    /// Range of the y axis; from the data when absent or unusable.
+    pub y_range: Option<(f64, f64)>,
+    /// What the reader should see.
+    pub caption: String,
+}
+
+impl LinePlot {
+    /// An empty plot with linear axes.
+    pub fn new(
+        title: impl Into<String>,
+        x_label: impl Into<String>,
+        y_label: impl Into<String>,
+    ) -> Self {
+        Self {
+            title: title.into(),
+            x_label: x_label.into(),
+            y_label: y_label.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a curve.
+    pub fn series(mut self, series: Series) -> Self {
+        self.series.push(series);
+        self
+    }
+
+    /// Makes the x axis logarithmic.
+    pub fn log_x(mut self) -> Self {
+        self.x_scale = Scale::Log;
+        self
+    }
+
+    /// Makes the y axis logarithmic.
+    pub fn log_y(mut self) -> Self {
+        self.y_scale = Scale::Log;
+        self
+    }
+
+    /// y values are fractions of 1; they are written in percent.
+    pub fn percent_y(mut self) -> Self {
+        self.y_unit = Unit::Percent;
+        self
+    }
+
+    /// Fixes the range of the y axis.
+    pub fn y_range(mut self, low: f64, high: f64) -> Self {
+        self.y_range = Some((low, high));
+        self
+    }
+
+    /// Says what the reader should see.
+    pub fn caption(mut self, caption: impl Into<String>) -> Self {
+        self.caption = caption.into();
+        self
+    }
+
+    /// Draws the plot; no data at all still gives a (marked) figure.
+    ///
+    /// # Errors
+    /// [`ReportError::Draw`] when the PNG cannot be encoded.
+    pub fn draw(&self) -> Result<Figure, ReportError> {
+        let x = Axis::fit(self.drawable().map(|(_, p)| p.0), self.x_scale, Unit::Number, None);
+        let y = Axis::fit(self.y_values(), self.y_scale, self.y_unit, self.y_range);
+
+        let mut plots = Vec::new();
+        let mut legend = Vec::new();
+        for (index, series) in self.series.iter().enumerate() {
+            let look = Look::new(index, series.points.len());
+            self.draw_series(series, &look, (&x, &y), &mut plots);
+            if !series.name.trim().is_empty() {
+                legend.push(look.legend(&series.name));
+            }
+        }
+        // kuva draws axes only when there is something to draw.
+        plots.push(Plot::Line(KuvaLine::new()));
+
+        let frame =
+            Frame { title: &self.title, x_label: &self.x_label, y_label: &self.y_label, legend };
+        let mut layout = frame.layout(x.range, &y).with_x_tick_format(x.format.clone());
+        layout.x_label_overlap = kuva::AxisLabelOverlap::Thin;
+        if let Some(step) = x.step {
+            layout = layout.with_x_tick_step(step);
+        }
+        if x.is_native_log() {
+            layout = layout.with_log_x();
+        }
+        if self.drawable().next().is_none() {
+            layout = layout.with_annotation(no_data(&x, &y));
+        }
+        let scene = render_multiple(plots, layout);
+        render(&scene, &self.title, self.full_caption(), self.alt(), self.csv())
+    }
+
+    /// The points that can be drawn, with their series.
+    fn drawable(&self) -> impl Iterator<Item = (&Series, (f64, f64))> {
+        self.series
+            .iter()
+            .flat_map(|s| s.points.iter().map(move |&p| (s, p)))
+            .filter(|(_, p)| self.can_draw(*p))
+    }
+
+    fn can_draw(&self, point: (f64, f64)) -> bool {
+        drawable(point.0, self.x_scale) && drawable(point.1, self.y_scale)
+    }
+
+    /// Every number the y axis has to show.
+    fn y_values(&self) -> impl Iterator<Item = f64> {
+        let bounds = self.series.iter().flat_map(|s| {
+            (0..s.points.len()).filter_map(|i| s.bounds(i)).flat_map(|(low, high)| [low, high])
+        });
+        self.drawable().map(|(_, p)| p.1).chain(bounds)
+    }
+
+    fn draw_series(
+        &self,
+        series: &Series,
+        look: &Look,
+        (x, y): (&Axis, &Axis),
+        plots: &mut Vec<Plot>,
+    ) {
+        let indices: Vec<usize> = (0..series.points.len()).collect();
+        // A point that cannot be drawn interrupts the line: a bridge across it
+        // would show values nobody measured.
+        for run in indices.split(|&i| !self.can_draw(series.points[i])) {
+            let Some((&first, &last)) = run.first().zip(run.last()) else { continue };
+            let place = |i: usize| (x.place(series.points[i].0), y.place(series.points[i].1));
+            let points: Vec<(f64, f64)> = (first..=last).map(place).collect();
+            let bounds: Vec<(f64, f64)> = (first..=last)
+                .zip(&points)
+                .map(|(i, point)| match series.bounds(i) {
+                    Some((low, high)) => (y.place_within(low), y.place_within(high)),
+                    None => (point.1, point.1),
+                })
+                .collect();
+            let mut line = KuvaLine::new()
+                .with_data(points.clone())
+                .with_color(look.colour)
+                .with_stroke_width(2.2);
+            if series.error.is_some() && look.every == 1 {
+                line = line.with_y_err_asymmetric(
+                    points
+                        .iter()
+                        .zip(&bounds)
+                        .map(|(p, b)| ((p.1 - b.0).max(0.0), (b.1 - p.1).max(0.0))),
+                );
+            } else if series.error.is_some() {
+                line = line.with_band(
+                    bounds.iter().map(|b| b.0).collect::<Vec<_>>(),
+                    bounds.iter().map(|b| b.1).collect::<Vec<_>>(),
+                );
+            }
+            plots.push(Plot::Line(line));
+            let alone = points.len() == 1;
+            let marked = (first..=last).zip(points).filter(|(i, _)| alone || look.marks(*i));
+            plots.push(Plot::Scatter(
+                KuvaScatter::new()
+                    .with_data(marked.map(|(_, point)| point))
+                    .with_color(look.colour)
+                    .with_size(5.0)
+                    .with_marker(look.marker),
+            ));
+        }
+    }
+
+    fn full_caption(&self) -> String {
+        let all: usize = self.series.iter().map(|s| s.points.len()).sum();
+        let log = self.x_scale == Scale::Log || self.y_scale == Scale::Log;
+        match left_out(all - self.drawable().count(), "point", log) {
+            Some(remark) => add_sentence(&self.caption, &remark),
+            None => self.caption.clone(),
+        }
+    }
+
+    fn alt(&self) -> String {
+        let names: Vec<String> =
+            self.series.iter().map(|s| format!("{} ({} points)", s.name, s.points.len())).collect();
+        let what = if names.is_empty() { "no data".to_string() } else { names.join(", ") };
+        format!(
+            "Line plot: {}. {} over {}. Series: {what}.",
+            self.title, self.y_label, self.x_label
+        )
+    }
+
+    /// `series,x,y,low,high`, one row a point, with every digit.
+    fn csv(&self) -> String {
+        let mut csv = csv_record(["series", "x", "y", "low", "high"]);
+        for series in &self.series {
+            for (i, (x, y)) in series.points.iter().enumerate() {
+                let (low, high) = match series.error.as_ref().and_then(|e| e.get(i)) {
+                    Some((low, high)) => (low.to_string(), high.to_string()),
+                    None => (String::new(), String::new()),
+                };
+                csv += &csv_record([&series.name, &x.to_string(), &y.to_string(), &low, &high]);
+            }
+        }
+        csv
+    }
+}
+
+/// How one series is told from the others: by colour and, for those who do not
+/// see it, by marker. (Not by dashes: kuva's PNG begins them anew at each point.)
+struct Look {
+    colour: &'static str,
+    marker: MarkerShape,
+    /// Distance between markers, in points.
+    every: usize,
+    /// First marked point: overlapping curves are not marked at the same place.
+    offset: usize,
+}
+
+impl Look {
+    fn new(index: usize, points: usize) -> Self {
+        let every = if points <= MARKER_LIMIT { 1 } else { points / SPARSE_MARKERS };
+        Self {
+            colour: colour(index),
+            // The second round of colours meets other markers than the first.
+            marker: MARKERS[(index + index / PALETTE.len()) % MARKERS.len()],
+            every,
+            offset: every * (2 * index + 1) / 7 % every,
+        }
+    }
+
+    fn marks(&self, index: usize) -> bool {
+        index % self.every == self.offset
+    }
+
+    fn legend(&self, name: &str) -> LegendEntry {
+        LegendEntry {
+            label: legend_label(name),
+            color: self.colour.to_string(),
+            shape: LegendShape::Marker(self.marker),
+            dasharray: None,
+        }
+    }
+}
+
+/// Says in the middle of the plot that there is nothing to see.
+pub(super) fn no_data(x: &Axis, y: &Axis) -> TextAnnotation {
+    let middle = |axis: &Axis| {
+        let (low, high) = axis.range;
+        if axis.is_native_log() { (low * high).sqrt() } else { (low + high) / 2.0 }
+    };
+    TextAnnotation::new("no data", middle(x), middle(y)).with_font_size(TICK_SIZE)
+}
