@@ -159,8 +159,8 @@ impl Network {
     /// # Errors
     /// [`NetworkError::NotFinite`].
     pub fn check_finite(&self) -> Result<()> {
-        let named = self.layout.parameters.iter().zip(&self.tensors);
-        named.map(|(spec, tensor)| check_finite(&spec.name, tensor)).collect()
+        let mut named = self.layout.parameters.iter().zip(&self.tensors);
+        named.try_for_each(|(spec, tensor)| check_finite(&spec.name, tensor))
     }
 
     /// Multiply-adds of the convolutions and linear layers for one image.
