@@ -17,7 +17,8 @@ def main():
     for name, (kind, activation) in golden.EVAL_CASES.items():
         stored = load_file(folder / f"{name}.safetensors")
         network = golden.build(kind, activation, 0)
-        weights = {k.removeprefix("weights/"): v for k, v in stored.items() if k.startswith("weights/")}
+        prefix = "weights/"
+        weights = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
         network.network.load_state_dict(weights, strict=False)
         network = network.float()
         images, labels = stored["images"], stored["labels"]

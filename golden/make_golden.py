@@ -137,7 +137,7 @@ def kink_margin(network, x):
     """The smallest |input| of any ReLU."""
     smallest = []
     inner = network.network
-    kept = {module: module.activation for module in inner.modules() if hasattr(module, "activation")}
+    kept = {m: m.activation for m in inner.modules() if hasattr(m, "activation")}
 
     def watched(value):
         smallest.append(float(value.detach().abs().min()))
@@ -211,7 +211,8 @@ def regularizer_tensors(network, images, labels, z, label):
         worst = check_against_central_differences(
             network, lambda: mean_regularizer().mean(), gradients, f"{label} {name}"
         )
-        print(f"  {name:9} mean L_r {values.mean().item():.6f}, central differences within {worst:.1e}")
+        mean = values.mean().item()
+        print(f"  {name:9} mean L_r {mean:.6f}, central differences within {worst:.1e}")
         tensors[f"regularizer_{name}"] = values.detach()
         tensors |= prefixed(f"regularizer_gradient_{name}", gradients)
     return tensors
