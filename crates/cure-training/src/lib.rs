@@ -1,1 +1,37 @@
-//! placeholder
+//! Training: objectives (standard, CURE), optimisers, schedules, and a loop that can be killed at
+//! any moment and resumed to the same weights, bit for bit.
+//!
+//! The way of a run: a [`TrainingConfig`] says what is minimised and how; a [`RunDirectory`] keeps
+//! configuration, metrics and checkpoints; [`train`] runs the epochs and tells an [`Observer`].
+
+mod checkpoint;
+mod config;
+mod error;
+mod export;
+mod file;
+mod metrics;
+mod objective;
+mod observer;
+mod optimizer;
+mod prefetch;
+mod preset;
+mod run_directory;
+mod schedule;
+mod train;
+mod validation;
+
+pub use checkpoint::{Best, Checkpoint, EpochSums, Identity, Position};
+pub use config::{Selection, TrainingConfig, Validation};
+pub use error::{Result, TrainingError};
+pub use metrics::EpochRow;
+pub use objective::{
+    BatchNormMode, CureOptions, Direction, EpochValues, Objective, RegularizerTerms, SampleStreams,
+    Scale, StepOutcome, regularizer,
+};
+pub use observer::{Control, Event, Observer};
+pub use optimizer::{Optimizer, OptimizerOptions};
+pub use preset::preset;
+pub use run_directory::{RunDirectory, read_configuration};
+pub use schedule::{LearningRate, Stage, ValueSchedule};
+pub use train::{Finished, Outcome, train};
+pub use validation::ValidationAttack;

@@ -1,0 +1,180 @@
+//! Classifiers whose robustness is known in closed form, and ones that misbehave on purpose.
+#![allow(dead_code, reason = "each test file uses its share")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Mutex;
+
+use cure_attacks::{Epsilon, EvaluationSet};
+use cure_network::{Classifier, Linearized, Result};
+use cure_tensor::Tensor;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+pub(crate) fn epsilon(value: f64) -> Epsilon {
+    Epsilon::new(value).unwrap()
+}
+
+/// Uniform in [low, high].
+pub(crate) fn uniform(seed: u64, shape: &[usize], low: f32, high: f32) -> Tensor {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let count = shape.iter().product();
+    let values = (0..count).map(|_| low + (high - low) * random.random::<f32>()).collect();
+    Tensor::new(shape, values).unwrap()
+}
+
+/// Labels are what the classifier says, indices count from 100.
+pub(crate) fn set_of(classifier: &dyn Classifier, images: Tensor) -> EvaluationSet {
+    let labels = predict(classifier, &images);
+    let indices = (100..100 + labels.len()).collect();
+    EvaluationSet::new(images, labels, indices).unwrap()
+}
+
+pub(crate) fn predict(classifier: &dyn Classifier, images: &Tensor) -> Vec<usize> {
+    let logits = classifier.logits(images).unwrap();
+    let best =
+        |row: &[f32]| (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+    logits.host().chunks_exact(classifier.classes()).map(best).collect()
+}
+
+/// A classifier made of two functions of one image: its logits, and the pullback Jᵀu.
+pub(crate) struct Toy<F, G> {
+    pub(crate) classes: usize,
+    pub(crate) input: [usize; 3],
+    pub(crate) logits: F,
+    pub(crate) pullback: G,
+}
+
+struct At<'a, G> {
+    images: Tensor,
+    logits: Tensor,
+    pullback: &'a G,
+}
+
+impl<F, G> Classifier for Toy<F, G>
+where
+    F: Fn(&[f32]) -> Vec<f32> + Sync,
+    G: Fn(&[f32], &[f32]) -> Vec<f32> + Sync,
+{
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn input_shape(&self) -> [usize; 3] {
+        self.input
+    }
+
+    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        let length: usize = self.input.iter().product();
+        let values: Vec<f32> =
+            images.host().chunks_exact(length).flat_map(|image| (self.logits)(image)).collect();
+        Ok(Tensor::new(&[images.shape()[0], self.classes], values)?)
+    }
+
+    fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
+        let logits = self.logits(images)?;
+        Ok(Box::new(At { images: images.clone(), logits, pullback: &self.pullback }))
+    }
+}
+
+impl<G: Fn(&[f32], &[f32]) -> Vec<f32>> Linearized for At<'_, G> {
+    fn logits(&self) -> &Tensor {
+        &self.logits
+    }
+
+    fn pullback(&self, u: &Tensor) -> Result<Tensor> {
+        let n = self.images.shape()[0].max(1);
+        let (images, u) = (self.images.host(), u.host());
+        let pairs = images.chunks_exact(images.len() / n).zip(u.chunks_exact(u.len() / n));
+        let values = pairs.flat_map(|(image, u)| (self.pullback)(image, u)).collect();
+        Ok(Tensor::new(self.images.shape(), values)?)
+    }
+
+    fn pushforward(&self, _: &Tensor) -> Result<Tensor> {
+        unimplemented!("no attack here asks for it")
+    }
+
+    fn hessian_vector(&self, _: &[usize], _: &Tensor) -> Result<Tensor> {
+        unimplemented!("no attack here asks for it")
+    }
+}
+
+/// Logits (0, w·x + b), J = (0, w).
+pub(crate) fn linear(
+    w: Vec<f32>,
+    b: f64,
+    input: [usize; 3],
+) -> Toy<impl Fn(&[f32]) -> Vec<f32> + Sync, impl Fn(&[f32], &[f32]) -> Vec<f32> + Sync> {
+    let weights = w.clone();
+    Toy {
+        classes: 2,
+        input,
+        logits: move |image: &[f32]| {
+            let dot: f64 = image.iter().zip(&w).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
+            vec![0.0, (dot + b) as f32]
+        },
+        pullback: move |_: &[f32], u: &[f32]| weights.iter().map(|w| w * u[1]).collect(),
+    }
+}
+
+/// Remembers every image the classifier inside was asked about.
+pub(crate) struct Spy<'a> {
+    inner: &'a dyn Classifier,
+    pub(crate) seen: Mutex<Vec<Vec<f32>>>,
+    pub(crate) backward: Mutex<u64>,
+}
+
+struct SpyAt<'a> {
+    inner: Box<dyn Linearized + 'a>,
+    backward: &'a Mutex<u64>,
+}
+
+impl<'a> Spy<'a> {
+    pub(crate) fn on(inner: &'a dyn Classifier) -> Self {
+        Self { inner, seen: Mutex::default(), backward: Mutex::default() }
+    }
+
+    fn note(&self, images: &Tensor) {
+        let length = self.inner.input_shape().iter().product();
+        let mut seen = self.seen.lock().unwrap();
+        seen.extend(images.host().chunks_exact(length).map(<[f32]>::to_vec));
+    }
+}
+
+impl Classifier for Spy<'_> {
+    fn classes(&self) -> usize {
+        self.inner.classes()
+    }
+
+    fn input_shape(&self) -> [usize; 3] {
+        self.inner.input_shape()
+    }
+
+    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        self.note(images);
+        self.inner.logits(images)
+    }
+
+    fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
+        self.note(images);
+        Ok(Box::new(SpyAt { inner: self.inner.linearize(images)?, backward: &self.backward }))
+    }
+}
+
+impl Linearized for SpyAt<'_> {
+    fn logits(&self) -> &Tensor {
+        self.inner.logits()
+    }
+
+    fn pullback(&self, u: &Tensor) -> Result<Tensor> {
+        *self.backward.lock().unwrap() += u.shape()[0] as u64;
+        self.inner.pullback(u)
+    }
+
+    fn pushforward(&self, v: &Tensor) -> Result<Tensor> {
+        self.inner.pushforward(v)
+    }
+
+    fn hessian_vector(&self, labels: &[usize], v: &Tensor) -> Result<Tensor> {
+        self.inner.hessian_vector(labels, v)
+    }
+}

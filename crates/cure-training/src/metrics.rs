@@ -1,0 +1,31 @@
+use serde::{Deserialize, Serialize};
+
+/// A row of `metrics.jsonl`: one epoch. Accuracies are fractions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRow {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// Mean training loss over the epoch's samples, as the objective states it.
+    pub loss: f64,
+    /// Mean regulariser over the epoch's samples, before γ.
+    pub regularizer: f64,
+    /// Accuracy on the training samples as they were met, augmented and by the network of the
+    /// moment.
+    pub train_accuracy: f64,
+    /// Clean accuracy on the validation samples after the epoch.
+    pub validation_accuracy: Option<f64>,
+    /// Accuracy of the attacked validation samples after the epoch, where it was measured.
+    pub validation_robust_accuracy: Option<f64>,
+    /// The attack behind it.
+    pub validation_attack: Option<String>,
+    /// h in this epoch.
+    pub h: f64,
+    /// γ in this epoch.
+    pub gamma: f64,
+    /// Learning rate of the epoch's last step.
+    pub learning_rate: f64,
+    /// Training images used since the start, each as often as it was used.
+    pub images_seen: u64,
+    /// Seconds the epoch took, validation included.
+    pub seconds: f64,
+}

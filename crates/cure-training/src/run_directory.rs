@@ -1,0 +1,254 @@
+//! A run's folder: `config.toml`, `metrics.jsonl`, `checkpoints/`, the exported weights, and a
+//! lock against a second writer.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use cure_network::Network;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{Result, TrainingError};
+use crate::file;
+use crate::metrics::EpochRow;
+
+const CONFIGURATION: &str = "config.toml";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINTS: &str = "checkpoints";
+const LOCK: &str = ".lock";
+/// Any of these makes a folder one that holds a run.
+const TRACES: [&str; 5] =
+    [CONFIGURATION, METRICS, CHECKPOINTS, "weights.safetensors", "weights-last.safetensors"];
+
+/// A run's folder, locked for as long as this value lives.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    /// The system releases the lock when the process ends, however it ends: none goes stale.
+    _lock: File,
+}
+
+impl RunDirectory {
+    /// A folder for a new run, with its `config.toml`: made if it is not there, refused if it
+    /// holds a run. Whatever else is in it stays.
+    ///
+    /// # Errors
+    /// [`TrainingError::Occupied`], [`TrainingError::Locked`], [`TrainingError::Io`]; nothing is
+    /// written where a run was found.
+    pub fn create(path: &Path, configuration: &impl Serialize) -> Result<Self> {
+        let text = toml::to_string(configuration).map_err(|error| {
+            let reason = error.to_string();
+            TrainingError::Configuration { path: path.join(CONFIGURATION), reason }
+        })?;
+        check_free(path)?;
+        std::fs::create_dir_all(path).map_err(TrainingError::io("create", path))?;
+        let run = Self { path: path.to_owned(), _lock: lock(path)? };
+        // Again under the lock: another process may have been quicker.
+        check_free(path)?;
+        let checkpoints = path.join(CHECKPOINTS);
+        std::fs::create_dir(&checkpoints).map_err(TrainingError::io("create", &checkpoints))?;
+        file::replace_text(&path.join(CONFIGURATION), &text)?;
+        Ok(run)
+    }
+
+    /// The folder of a run that was interrupted, or has ended.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotResumable`] if it holds no run or no checkpoint,
+    /// [`TrainingError::Locked`], [`TrainingError::Io`].
+    pub fn resume(path: &Path) -> Result<Self> {
+        let refuse = |reason: &str| {
+            Err(TrainingError::NotResumable { path: path.to_owned(), reason: reason.into() })
+        };
+        if !path.join(CONFIGURATION).is_file() {
+            return refuse("it holds no `config.toml`, so no run; start one with --out");
+        }
+        let run = Self { path: path.to_owned(), _lock: lock(path)? };
+        if !run.last().is_file() && !run.previous().is_file() {
+            return refuse(
+                "the run ended before its first checkpoint; nothing is lost: delete the folder \
+                 and start again",
+            );
+        }
+        Ok(run)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads `config.toml` back.
+    ///
+    /// # Errors
+    /// [`TrainingError::Configuration`] with the place of the fault.
+    pub fn configuration<C: DeserializeOwned>(&self) -> Result<C> {
+        read_configuration(&self.path.join(CONFIGURATION))
+    }
+
+    /// Where the newest checkpoint is.
+    pub fn last(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS).join("last.safetensors")
+    }
+
+    /// Where the checkpoint before it is.
+    pub fn previous(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS).join("previous.safetensors")
+    }
+
+    /// Where the weights chosen so far are, as a plain weights file.
+    pub fn best(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS).join("best.safetensors")
+    }
+
+    /// Where the chosen weights are once training has ended.
+    pub fn weights(&self) -> PathBuf {
+        self.path.join("weights.safetensors")
+    }
+
+    /// Where the weights of the last epoch are once training has ended.
+    pub fn last_weights(&self) -> PathBuf {
+        self.path.join("weights-last.safetensors")
+    }
+
+    /// Saves a checkpoint. At every moment at least one whole checkpoint is there.
+    ///
+    /// # Errors
+    /// [`TrainingError::Io`].
+    pub fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let (last, previous) = (self.last(), self.previous());
+        // The new one is complete beside the old ones before either of those is touched.
+        let next = last.with_file_name("next.safetensors");
+        checkpoint.write(&next)?;
+        if last.is_file() {
+            std::fs::rename(&last, &previous).map_err(TrainingError::io("replace", &previous))?;
+        }
+        std::fs::rename(&next, &last).map_err(TrainingError::io("replace", &last))?;
+        file::sync_folder(&last)
+    }
+
+    /// The newest checkpoint, of a run of `like`'s architecture; `None` before the first. (A
+    /// process that died between two renames leaves only the one before it.)
+    ///
+    /// # Errors
+    /// [`TrainingError::Checkpoint`] naming the file that is damaged and, if there is one, the
+    /// older one that is whole.
+    pub fn checkpoint(&self, like: &Network) -> Result<Option<Checkpoint>> {
+        let (last, previous) = (self.last(), self.previous());
+        if !last.is_file() {
+            let older = previous.is_file().then(|| Checkpoint::read(&previous, like));
+            return older.transpose();
+        }
+        match Checkpoint::read(&last, like) {
+            Err(TrainingError::Checkpoint { path, reason }) => {
+                let remedy = match Checkpoint::read_position(&previous) {
+                    Ok(position) => format!(
+                        "the one before it, `{}` ({position}), is whole: delete the damaged file \
+                         and resume again to go on from there",
+                        previous.display()
+                    ),
+                    Err(_) => "there is no whole one before it; start again".into(),
+                };
+                Err(TrainingError::Checkpoint { path, reason: format!("{reason}; {remedy}") })
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// The rows of `metrics.jsonl`, up to a line that was cut off when a process died.
+    ///
+    /// # Errors
+    /// [`TrainingError::Io`].
+    pub fn metrics(&self) -> Result<Vec<EpochRow>> {
+        let path = self.path.join(METRICS);
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(TrainingError::io("read", &path))?,
+        };
+        Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Keeps the rows of the first `epochs` epochs: those after a checkpoint will come again.
+    ///
+    /// # Errors
+    /// [`TrainingError::Io`].
+    pub fn cut_metrics(&self, epochs: usize) -> Result<()> {
+        let kept = self.metrics()?.into_iter().filter(|row| row.epoch <= epochs);
+        let lines: Vec<String> = kept.map(|row| self.line(&row)).collect::<Result<_>>()?;
+        file::replace_text(&self.path.join(METRICS), &lines.concat())
+    }
+
+    /// Adds a row to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// [`TrainingError::Io`].
+    pub fn append(&self, row: &EpochRow) -> Result<()> {
+        let path = self.path.join(METRICS);
+        let line = self.line(row)?;
+        let write = || {
+            let mut file = File::options().append(true).create(true).open(&path)?;
+            file.write_all(line.as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(TrainingError::io("write", &path))
+    }
+
+    fn line(&self, row: &EpochRow) -> Result<String> {
+        let text = serde_json::to_string(row)
+            .map_err(|error| TrainingError::io("write", self.path.join(METRICS))(error.into()))?;
+        Ok(text + "\n")
+    }
+}
+
+/// Reads a TOML file into a configuration.
+///
+/// # Errors
+/// [`TrainingError::Configuration`] with line, column and the known keys;
+/// [`TrainingError::Io`].
+pub fn read_configuration<C: DeserializeOwned>(path: &Path) -> Result<C> {
+    let text = std::fs::read_to_string(path).map_err(TrainingError::io("read", path))?;
+    toml::from_str(&text).map_err(|error| TrainingError::Configuration {
+        path: path.to_owned(),
+        reason: error.to_string().trim_end().to_owned(),
+    })
+}
+
+fn check_free(path: &Path) -> Result<()> {
+    match TRACES.iter().find(|trace| path.join(trace).exists()) {
+        Some(found) => {
+            Err(TrainingError::Occupied { path: path.to_owned(), found: (*found).to_owned() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Takes the run's lock and leaves this process's id in it for whoever comes next.
+fn lock(path: &Path) -> Result<File> {
+    let place = path.join(LOCK);
+    let mut options = File::options();
+    let opened = options.read(true).write(true).create(true).truncate(false).open(&place);
+    let mut file = opened.map_err(TrainingError::io("open", &place))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let owner = match file.read_to_string(&mut text) {
+                Ok(_) if !text.trim().is_empty() => format!("process {}", text.trim()),
+                _ => "another process".to_owned(),
+            };
+            return Err(TrainingError::Locked { path: path.to_owned(), owner });
+        }
+        Err(TryLockError::Error(source)) => {
+            return Err(TrainingError::Io { action: "lock", path: place, source });
+        }
+    }
+    let mut note = || {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    note().map_err(TrainingError::io("write", &place))?;
+    Ok(file)
+}

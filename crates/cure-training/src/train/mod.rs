@@ -1,0 +1,130 @@
+//! The training loop.
+
+mod epoch;
+
+use cure_data::Dataset;
+use cure_network::Network;
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::{Checkpoint, EpochSums, Identity, Position, hexadecimal};
+use crate::config::TrainingConfig;
+use crate::error::{Result, TrainingError};
+use crate::metrics::EpochRow;
+use crate::observer::{Control, Observer};
+use crate::optimizer::Optimizer;
+use crate::run_directory::RunDirectory;
+use epoch::Trainer;
+
+/// How a run ended.
+pub enum Outcome {
+    /// All epochs are done and the weights exported.
+    Finished(Finished),
+    /// The observer asked to stop; a checkpoint holds this position.
+    Interrupted(Position),
+}
+
+/// A run that is complete.
+pub struct Finished {
+    /// The network after the last epoch.
+    pub last: Network,
+    /// The network chosen on the validation samples; the last one where nothing was to choose by.
+    pub chosen: Network,
+    /// The epoch of the chosen network, counted from 1.
+    pub chosen_epoch: usize,
+    /// One row an epoch.
+    pub rows: Vec<EpochRow>,
+}
+
+/// Trains `network` on `train` as `config` says, from the run's newest checkpoint if it has one.
+///
+/// Every epoch ends with a row in `metrics.jsonl` and a checkpoint; further checkpoints are saved
+/// within it. Order, augmentation and directions are pure functions of seed, epoch and sample, so
+/// a run that is interrupted anywhere and resumed ends in the same weights, bit for bit.
+///
+/// # Errors
+/// Settings outside their range, data that does not fit the network, a checkpoint of another run,
+/// and [`TrainingError::Diverged`] where something is not finite: nothing is saved then, and the
+/// last good checkpoint stays.
+pub fn train(
+    network: Network,
+    train: &Dataset,
+    validation: Option<&Dataset>,
+    config: &TrainingConfig,
+    run: &mut RunDirectory,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    config.check()?;
+    config.check_data(&network, train, validation)?;
+    let identity = identity(&network, train, validation, config)?;
+    let mut trainer = match run.checkpoint(&network)? {
+        Some(checkpoint) => {
+            check_same(&checkpoint.identity, &identity, run)?;
+            Trainer { train, validation, config, run, observer, now: checkpoint }
+        }
+        None => {
+            let optimizer = Optimizer::new(config.optimizer, &network)?;
+            let now = Checkpoint {
+                identity,
+                position: Position { epoch: 0, batch: 0 },
+                images_seen: 0,
+                sums: EpochSums::default(),
+                network,
+                optimizer,
+                best: None,
+            };
+            let mut trainer = Trainer { train, validation, config, run, observer, now };
+            trainer.save()?;
+            trainer
+        }
+    };
+    trainer.run.cut_metrics(trainer.now.position.epoch)?;
+    while trainer.now.position.epoch < config.epochs {
+        if trainer.epoch()? == Control::Stop {
+            trainer.save()?;
+            return Ok(Outcome::Interrupted(trainer.now.position));
+        }
+    }
+    trainer.finish().map(Outcome::Finished)
+}
+
+fn identity(
+    network: &Network,
+    train: &Dataset,
+    validation: Option<&Dataset>,
+    config: &TrainingConfig,
+) -> Result<Identity> {
+    let mut data = Sha256::new();
+    for dataset in [Some(train), validation].into_iter().flatten() {
+        data.update(dataset.sha256());
+        data.update((dataset.len() as u64).to_le_bytes());
+        dataset.indices().iter().for_each(|&index| data.update((index as u64).to_le_bytes()));
+    }
+    let architecture = network.architecture();
+    Ok(Identity {
+        architecture: architecture.name(),
+        classes: architecture.classes,
+        input: architecture.input,
+        normalization: network.normalization().clone(),
+        configuration: config.fingerprint()?,
+        data: hexadecimal(&data.finalize()),
+    })
+}
+
+fn check_same(saved: &Identity, current: &Identity, run: &RunDirectory) -> Result<()> {
+    let what = if saved.configuration != current.configuration {
+        "configuration"
+    } else if saved.data != current.data {
+        "training or validation data"
+    } else if saved != current {
+        "network"
+    } else {
+        return Ok(());
+    };
+    Err(TrainingError::Checkpoint {
+        path: run.last(),
+        reason: format!(
+            "it was made with another {what}; resume with the one it was made with, or start a \
+             new run with another --out"
+        ),
+    })
+}

@@ -1,0 +1,155 @@
+//! A run's folder: what is refused, what survives damage.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use common::{residual, resume, short, start};
+use cure_training::{
+    Checkpoint, CureOptions, Objective, OptimizerOptions, Outcome, RunDirectory, TrainingConfig,
+    TrainingError, Validation,
+};
+use proptest::prelude::*;
+
+#[test]
+fn a_folder_that_holds_a_run_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    drop(RunDirectory::create(folder.path(), &short()).unwrap());
+    let before = std::fs::read(folder.path().join("config.toml")).unwrap();
+    let error = RunDirectory::create(folder.path(), &TrainingConfig::default()).unwrap_err();
+    assert!(matches!(error, TrainingError::Occupied { .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("--resume") && message.contains("--out"), "{message}");
+    assert_eq!(std::fs::read(folder.path().join("config.toml")).unwrap(), before);
+    assert_eq!(std::fs::read(folder.path().join("notes.txt")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_second_writer_is_refused_with_the_first_ones_process() {
+    let folder = tempfile::tempdir().unwrap();
+    start(folder.path(), &short(), Some(1)).unwrap();
+    let first = RunDirectory::resume(folder.path()).unwrap();
+    let message = RunDirectory::resume(folder.path()).unwrap_err().to_string();
+    assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
+    drop(first);
+    RunDirectory::resume(folder.path()).unwrap();
+}
+
+#[test]
+fn nothing_to_resume_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = RunDirectory::resume(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("no `config.toml`"), "{message}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    drop(RunDirectory::create(folder.path(), &short()).unwrap());
+    let message = RunDirectory::resume(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("before its first checkpoint"), "{message}");
+}
+
+#[test]
+fn config_toml_gives_the_configuration_back() {
+    let sgd = TrainingConfig {
+        optimizer: OptimizerOptions::Sgd { momentum: 0.8, nesterov: true, weight_decay: 5e-4 },
+        learning_rate: "steps:0.1@7,14x0.1".parse().unwrap(),
+        gamma: "steps:4x10,8x5,12x5".parse().unwrap(),
+        objective: Objective::Cure(CureOptions { squared: true, ..CureOptions::default() }),
+        validation: Some(Validation::default()),
+        seed: i64::MAX as u64,
+        ..TrainingConfig::default()
+    };
+    for config in [TrainingConfig::default(), short(), sgd] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(folder.path(), &config).unwrap();
+        assert_eq!(run.configuration::<TrainingConfig>().unwrap(), config);
+    }
+}
+
+#[test]
+fn a_key_that_is_not_known_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    for (text, named) in [
+        ("epoch = 3", "unknown field `epoch`"),
+        ("[validation]\nfraction = 0.1", "unknown field `fraction`"),
+        ("[optimizer]\nkind = \"adam\"\nmomentum = 0.9", "unknown field `momentum`"),
+        ("[objective]\nmethod = \"cure\"\nsquare = true", "unknown field `square`"),
+        ("[objective]\nmethod = \"standard\"\nsquared = true", "unknown field `squared`"),
+        ("[objective]\nmethod = \"pure\"", "unknown variant `pure`"),
+        ("h = \"linear:0..1\"", "linear:FROM..TO@EPOCHS"),
+        ("learning_rate = 0", "above 0"),
+        ("[validation.attack]\nspec = \"pgd:eps=8\"", "did you mean 8/255"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = cure_training::read_configuration::<TrainingConfig>(&path).unwrap_err();
+        assert!(error.to_string().contains(named), "{text}: {error}");
+    }
+}
+
+#[test]
+fn checkpoints_come_back_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    start(folder.path(), &short(), Some(8)).unwrap();
+    let run = RunDirectory::resume(folder.path()).unwrap();
+    let checkpoint = run.checkpoint(&residual(0)).unwrap().unwrap();
+    assert_eq!(checkpoint.optimizer.steps(), 8);
+    assert_eq!(checkpoint.images_seen, 270 + 2 * 50);
+    assert_eq!(checkpoint.sums.samples, 100);
+    // The attack is due every second epoch, so nothing is chosen yet.
+    assert!(checkpoint.best.is_none());
+    let copy = folder.path().join("copy.safetensors");
+    checkpoint.write(&copy).unwrap();
+    let bytes = |path| std::fs::read(path).unwrap();
+    assert!(bytes(&copy) == bytes(&run.last()));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_it_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    start(folder.path(), &short(), Some(8)).unwrap();
+    let last = folder.path().join("checkpoints/last.safetensors");
+    let whole = std::fs::read(&last).unwrap();
+    std::fs::write(&last, &whole[..whole.len() - 1]).unwrap();
+    let message = resume(folder.path(), None).err().unwrap().to_string();
+    assert!(message.contains("last.safetensors") && message.contains("is damaged"), "{message}");
+    assert!(
+        message.contains("previous.safetensors` (after 1 epochs and 0 batches), is whole"),
+        "{message}"
+    );
+    // Following the advice works.
+    std::fs::remove_file(&last).unwrap();
+    assert!(matches!(resume(folder.path(), None).unwrap(), Outcome::Finished(_)));
+}
+
+/// A small checkpoint's bytes.
+fn checkpoint_bytes() -> &'static [u8] {
+    static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    BYTES.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        start(folder.path(), &short(), Some(1)).unwrap();
+        std::fs::read(folder.path().join("checkpoints/last.safetensors")).unwrap()
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_damage_goes_unnoticed(
+        place in any::<prop::sample::Index>(), flip in 1..=255u8, cut in any::<bool>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.safetensors");
+        let mut bytes = checkpoint_bytes().to_vec();
+        let place = place.index(bytes.len());
+        if cut { bytes.truncate(place) } else { bytes[place] ^= flip }
+        std::fs::write(&path, &bytes).unwrap();
+        match Checkpoint::read(&path, &residual(0)) {
+            Err(TrainingError::Checkpoint { .. }) => {}
+            Err(other) => prop_assert!(false, "{}", other),
+            // Blanks that pad the header, and a JSON escape for the same letter, mean the same.
+            Ok(read) => {
+                prop_assert!(!cut);
+                read.write(&path).unwrap();
+                prop_assert!(std::fs::read(&path).unwrap() == checkpoint_bytes());
+            }
+        }
+    }
+}

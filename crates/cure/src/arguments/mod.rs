@@ -1,0 +1,105 @@
+//! The command line, and what its arguments mean.
+
+mod source;
+
+use clap::{Args, Parser, Subcommand};
+pub(crate) use source::{DataArguments, ModelArguments, load_data};
+
+use crate::commands;
+use crate::failure::{Failure, Outcome};
+
+const EXAMPLES: &str = "\
+Start here:
+  cure demo                                  the whole story on built-in data, in about a minute
+With CIFAR-10 in a folder and a network from PyTorch:
+  cure evaluate --data cifar10:DIR --weights net.pt --normalize cifar10 \\
+      --attack pgd:norm=linf,eps=8/255,steps=20
+  cure finetune --method cure --data cifar10:DIR --weights net.pt --normalize cifar10 --out runs/a
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.";
+
+/// Train, attack and study robust image classifiers through curvature.
+#[derive(Parser, Debug)]
+#[command(name = "cure", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) general: General,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct General {
+    /// Where to compute; this build knows `cpu`.
+    #[arg(long, global = true, default_value = "cpu", help_heading = "General options")]
+    pub(crate) device: String,
+    /// Threads; every number of them gives the same result [default: all cores].
+    #[arg(long, global = true, value_name = "N", help_heading = "General options")]
+    pub(crate) threads: Option<usize>,
+    /// Seed of everything random.
+    #[arg(long, global = true, value_name = "SEED", help_heading = "General options")]
+    pub(crate) seed: Option<u64>,
+    /// No progress, only results and errors.
+    #[arg(short, long, global = true, help_heading = "General options")]
+    pub(crate) quiet: bool,
+    /// Say more; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "General options")]
+    pub(crate) verbose: u8,
+}
+
+impl General {
+    /// Checks the device, starts the thread pool and the log.
+    pub(crate) fn prepare(&self) -> Outcome {
+        if self.device != "cpu" {
+            return Err(Failure::Input(format!(
+                "unknown device `{}`; this build knows `cpu`",
+                self.device
+            )));
+        }
+        if self.threads == Some(0) {
+            return Err(Failure::Input("--threads is 0; accepted is 1 or more".into()));
+        }
+        let threads = self.threads.unwrap_or(0);
+        // A second initialisation cannot happen: this runs once, first.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => tracing::Level::ERROR,
+            (_, 0) => tracing::Level::WARN,
+            (_, 1) => tracing::Level::INFO,
+            _ => tracing::Level::DEBUG,
+        };
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .without_time()
+            .with_target(false)
+            .init();
+        Ok(())
+    }
+
+    /// The seed, 0 where none was given.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed.unwrap_or(0)
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Train, attack, fine-tune with CURE and attack again, on built-in data; writes a report.
+    Demo(commands::demo::Options),
+    /// What data there is, and what a dataset holds.
+    Data(commands::data::Options),
+    /// Train a network from random weights.
+    Train(commands::train::Options),
+    /// Fine-tune a trained network, with CURE or plainly.
+    Finetune(commands::finetune::Options),
+    /// Clean accuracy and robust accuracy under attacks.
+    Evaluate(commands::evaluate::Options),
+    /// Write the derivatives CURE is made of, to check them against any other program.
+    Derivatives(commands::derivatives::Options),
+    /// Turn a weights file of PyTorch into safetensors with architecture and normalisation.
+    Convert(commands::convert::Options),
+    /// Measure speed.
+    Bench(commands::bench::Options),
+}

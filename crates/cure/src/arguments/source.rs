@@ -1,0 +1,108 @@
+//! Where images and networks come from.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use cure_data::{DataSpec, Dataset, Split};
+use cure_network::{LoadOptions, Loaded};
+
+use crate::failure::{Blame, Failure, Outcome};
+
+/// The images of a command.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct DataArguments {
+    /// The data: digits, cifar10:DIR, cifar100:DIR, folder:DIR or npz:FILE.
+    #[arg(long, value_name = "NAME[:PLACE]", help_heading = "Data")]
+    pub(crate) data: String,
+    /// Which part: train, test or all.
+    #[arg(long, value_name = "SPLIT", default_value = "test", help_heading = "Data")]
+    pub(crate) split: String,
+    /// Only the first N images.
+    #[arg(long, value_name = "N", conflicts_with = "indices", help_heading = "Data")]
+    pub(crate) limit: Option<usize>,
+    /// Only the images at these positions of the split, as A..B.
+    #[arg(long, value_name = "A..B", help_heading = "Data")]
+    pub(crate) indices: Option<String>,
+}
+
+impl DataArguments {
+    /// Reads the images.
+    pub(crate) fn load(&self) -> Outcome<Dataset> {
+        let split: Split = self.split.parse().input()?;
+        let whole = load_data(&self.data, split)?;
+        match (self.limit, &self.indices) {
+            (Some(limit), _) => whole.limit(limit).input(),
+            (None, Some(range)) => {
+                let ends = range.split_once("..").and_then(|(start, end)| {
+                    Some((start.trim().parse().ok()?, end.trim().parse().ok()?))
+                });
+                let (start, end): (usize, usize) = ends.ok_or_else(|| {
+                    Failure::Input(format!("--indices `{range}`: write A..B, as 0..1000"))
+                })?;
+                whole.range(start..end).input()
+            }
+            (None, None) => Ok(whole),
+        }
+    }
+}
+
+/// Reads one split of the data called `text`.
+pub(crate) fn load_data(text: &str, split: Split) -> Outcome<Dataset> {
+    let spec: DataSpec = text.parse().input()?;
+    spec.load(split).input()
+}
+
+/// The network of a command.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct ModelArguments {
+    /// The network's weights: safetensors, or PyTorch's .pt, .pth, .th, .pkl. No code in the
+    /// file is run.
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    pub(crate) weights: PathBuf,
+    /// The architecture: resnet20, resnet20-conv, resnet18, preact18, wrn-28-10, …; `auto`
+    /// recognises it from the weights.
+    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Network")]
+    pub(crate) model: String,
+    /// What is done to pixels first, if the file does not say: none, imagenet, cifar10 or
+    /// M,M,M/S,S,S.
+    #[arg(long, value_name = "HOW", help_heading = "Network")]
+    pub(crate) normalize: Option<String>,
+}
+
+impl ModelArguments {
+    /// Reads the network for images like those of `data`.
+    pub(crate) fn load(&self, data: &Dataset) -> Outcome<Loaded> {
+        self.load_for(data.classes(), data.shape())
+    }
+
+    /// Reads the network for images of `shape`.
+    pub(crate) fn load_for(&self, classes: usize, shape: [usize; 3]) -> Outcome<Loaded> {
+        let loaded = cure_network::load(
+            &self.weights,
+            &LoadOptions {
+                model: Some(self.model.clone()),
+                normalization: self.normalize.clone(),
+                classes,
+                input: shape,
+            },
+        )
+        .input()?;
+        let input = loaded.network.architecture().input;
+        if input != shape {
+            return Err(Failure::Input(format!(
+                "the network takes images of {input:?} (channels, height, width), the data has \
+                 {shape:?}"
+            )));
+        }
+        let known = loaded.network.architecture().classes;
+        if known < classes {
+            return Err(Failure::Input(format!(
+                "the network knows {known} classes, the data has {classes}"
+            )));
+        }
+        for remark in &loaded.remarks {
+            tracing::warn!("{remark}");
+        }
+        Ok(loaded)
+    }
+}

@@ -1,0 +1,11 @@
+//! One file a command; each reads as a paragraph: parse, validate, run, write.
+
+pub(crate) mod bench;
+pub(crate) mod convert;
+pub(crate) mod data;
+pub(crate) mod demo;
+pub(crate) mod derivatives;
+pub(crate) mod evaluate;
+pub(crate) mod finetune;
+pub(crate) mod run;
+pub(crate) mod train;

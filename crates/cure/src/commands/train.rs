@@ -1,0 +1,57 @@
+//! `cure train`: a network from random weights.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::run::{self, RunConfig, TrainingArguments};
+use crate::arguments::General;
+use crate::failure::{Failure, Outcome};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cure train --data digits --model cnn --epochs 20 --out runs/digits
+  cure train --data cifar10:DIR --model resnet20 --normalize cifar10 --epochs 100 \\
+      --optimizer sgd --learning-rate one-cycle:0.1@0.3 --out runs/resnet20
+  cure train --resume runs/resnet20
+
+The run directory holds config.toml (which reproduces the run with --config), metrics.jsonl,
+checkpoints/, and the chosen weights as weights.safetensors.")]
+pub(crate) struct Options {
+    #[command(flatten)]
+    training: TrainingArguments,
+    /// The architecture.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// What is done to pixels first: none, imagenet, cifar10 or M,M,M/S,S,S.
+    #[arg(long, value_name = "HOW")]
+    normalize: Option<String>,
+    /// Go on with the run in this folder.
+    #[arg(long, value_name = "DIR", exclusive = true)]
+    resume: Option<PathBuf>,
+}
+
+pub(crate) fn run(general: &General, options: &Options) -> Outcome {
+    if let Some(folder) = &options.resume {
+        return run::resume(general, folder);
+    }
+    let mut config: RunConfig = options.training.base(general)?;
+    if let Some(model) = &options.model {
+        config.model = Some(model.clone());
+    }
+    if let Some(normalize) = &options.normalize {
+        config.normalize = Some(normalize.clone());
+    }
+    if config.model.is_none() {
+        return Err(Failure::Input(
+            "which network? give --model, as --model resnet20 (or `model` in --config)".into(),
+        ));
+    }
+    if config.weights.is_some() {
+        return Err(Failure::Input(
+            "`weights` belongs to `cure finetune`; `cure train` starts from random weights".into(),
+        ));
+    }
+    run::start(general, &options.training, config)
+}

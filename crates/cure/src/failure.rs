@@ -1,0 +1,55 @@
+//! How a command ends: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Why a command did not finish.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What the user gave cannot be used; nothing was written.
+    Input(String),
+    /// The work itself failed.
+    Failed(String),
+    /// The user stopped it; what was said about going on.
+    Interrupted(String),
+}
+
+/// What a command returns.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+/// Says on which side an error lies.
+pub(crate) trait Blame<T> {
+    /// The user's input: exit code 2.
+    fn input(self) -> Outcome<T>;
+    /// The program or the machine: exit code 1.
+    fn failed(self) -> Outcome<T>;
+}
+
+impl<T, E: Display> Blame<T> for Result<T, E> {
+    fn input(self) -> Outcome<T> {
+        self.map_err(|error| Failure::Input(error.to_string()))
+    }
+
+    fn failed(self) -> Outcome<T> {
+        self.map_err(|error| Failure::Failed(error.to_string()))
+    }
+}
+
+/// Prints what went wrong and gives the exit code.
+pub(crate) fn report(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Input(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Interrupted(message)) => {
+            eprintln!("{message}");
+            ExitCode::from(130)
+        }
+    }
+}
