@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{Spy, Toy, epsilon, linear, predict, uniform};
+use common::{Spy, Toy, epsilon, linear, network, predict, uniform};
 use cure_attacks::{AttackSpec, Norm, PgdOptions, Streams, fgsm, pgd};
 use cure_network::Classifier;
-use cure_tensor::Tensor;
+use cure_tensor::{Tensor, ops};
 use proptest::prelude::*;
 
 const INPUT: [usize; 3] = [2, 3, 4];
@@ -79,6 +79,56 @@ fn one_step_by_hand() {
     let found = fgsm(&classifier, &images, &[1], Norm::L2, epsilon(0.25)).unwrap();
     let expected = [0.35, 0.5, 0.7, 0.03];
     assert!(found.images.host().iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6));
+}
+
+/// The iterates on a real network are those of the plain loop that the literature writes down
+/// (and Foolbox's `LinfPGD(rel_stepsize=0.25, steps=20, random_start=False)` runs).
+#[test]
+fn deterministic_iterates_are_those_of_the_plain_loop() {
+    let classifier = network();
+    for (norm, radius) in [(Norm::Linf, 8.0 / 255.0), (Norm::L2, 0.5)] {
+        for seed in 0..8 {
+            let clean = uniform(seed, &[1, 1, 8, 8], 0.0, 1.0);
+            let labels = predict(&classifier, &clean);
+            let spy = Spy::on(&classifier);
+            let options = PgdOptions {
+                random_start: false,
+                early_stop: false,
+                ..PgdOptions::new(norm, epsilon(radius))
+            };
+            pgd(&spy, &clean, &labels, &options, &Streams::new(0, &[0])).unwrap();
+
+            let (radius, step) = (radius as f32, (radius / 4.0) as f32);
+            let mut x = clean.host().to_vec();
+            for seen in spy.seen.lock().unwrap().iter() {
+                let apart = distance(Norm::Linf, seen, &x);
+                assert!(apart < 1e-6, "{norm} {seed}: {apart}");
+                let point = Tensor::new(&[1, 1, 8, 8], x.clone()).unwrap();
+                let at = classifier.linearize(&point).unwrap();
+                let entropy = ops::cross_entropy(at.logits(), &labels).unwrap();
+                let gradient = at.pullback(&entropy.residual).unwrap();
+                let gradient = match norm {
+                    Norm::Linf => ops::map(gradient, f32::signum),
+                    Norm::L2 => ops::normalised(&gradient).unwrap(),
+                };
+                let steps = gradient.host();
+                let mut change: Vec<f32> =
+                    (0..64).map(|i| x[i] + step * steps[i] - clean.host()[i]).collect();
+                match norm {
+                    Norm::Linf => {
+                        change.iter_mut().for_each(|value| *value = value.clamp(-radius, radius));
+                    }
+                    Norm::L2 => {
+                        let length = change.iter().map(|value| value * value).sum::<f32>().sqrt();
+                        let factor = (radius / length).min(1.0);
+                        change.iter_mut().for_each(|value| *value *= factor);
+                    }
+                }
+                x = (0..64).map(|i| (clean.host()[i] + change[i]).clamp(0.0, 1.0)).collect();
+            }
+            assert_eq!(spy.seen.lock().unwrap().len(), 21);
+        }
+    }
 }
 
 /// Four steps of ε/4 reach the ball's border at the fourth: a success there is one of the last

@@ -5,12 +5,12 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use common::{Toy, linear, predict, set_of, uniform};
+use common::{Toy, linear, network, predict, set_of, uniform};
 use cure_attacks::{
     AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Progress, Silent,
     Verdict, Warning, evaluate,
 };
-use cure_network::{Architecture, Classifier, Frozen, Network, Normalization};
+use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 
 const INPUT: [usize; 3] = [1, 8, 8];
@@ -23,11 +23,6 @@ fn run(classifier: &dyn Classifier, set: &EvaluationSet, texts: &[&str]) -> Eval
     evaluate(classifier, set, &specs(texts), &EvaluationOptions::default(), &mut Silent).unwrap()
 }
 
-fn network() -> Frozen {
-    let architecture = Architecture::named("cnn", 10, INPUT).unwrap();
-    Network::random(architecture, Normalization::none(1), 5).unwrap().frozen().unwrap()
-}
-
 #[test]
 fn counts_on_a_linear_classifier() {
     // One pixel x, class 1 above 0.5. Distances 0.03, 0.17, 0.25, 0.35; the last is mislabelled.
@@ -36,7 +31,7 @@ fn counts_on_a_linear_classifier() {
     let set = EvaluationSet::new(images, vec![1, 0, 1, 0, 0], vec![4, 8, 15, 16, 23]).unwrap();
     let found = run(&classifier, &set, &["fgsm:eps=0.1", "pgd:eps=0.2,random-start=false"]);
     assert_eq!((found.clean.correct, found.clean.n, found.clean.accuracy), (4, 5, 0.8));
-    let [weak, strong] = &found.attacks[..] else { panic!("two attacks") };
+    let (weak, strong) = (&found.attacks[0], &found.attacks[1]);
     assert_eq!((weak.robust, weak.n, weak.robust_accuracy), (3, 5, 0.6));
     assert_eq!((strong.robust, strong.attack_success_rate), (2, Some(0.5)));
     // Steps of 0.05 stop at the first iterate across: 0.05 for 0.03, 0.2 for 0.17.

@@ -81,7 +81,7 @@ fn every_optimiser_follows_pytorch() {
     ] {
         for restored in [false, true] {
             let difference = largest_difference(name, options, rate, restored);
-            println!("{name}: {difference:e}");
+            eprintln!("{name}: {difference:e}");
             assert!(difference <= 1e-6, "{name}: {difference:e}");
         }
     }

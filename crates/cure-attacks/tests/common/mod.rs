@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 
 use cure_attacks::{Epsilon, EvaluationSet};
-use cure_network::{Classifier, Linearized, Result};
+use cure_network::{Architecture, Classifier, Frozen, Linearized, Network, Normalization, Result};
 use cure_tensor::Tensor;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -98,22 +98,27 @@ impl<G: Fn(&[f32], &[f32]) -> Vec<f32>> Linearized for At<'_, G> {
     }
 }
 
+type Logits = Box<dyn Fn(&[f32]) -> Vec<f32> + Sync>;
+type Pullback = Box<dyn Fn(&[f32], &[f32]) -> Vec<f32> + Sync>;
+
 /// Logits (0, w·x + b), J = (0, w).
-pub(crate) fn linear(
-    w: Vec<f32>,
-    b: f64,
-    input: [usize; 3],
-) -> Toy<impl Fn(&[f32]) -> Vec<f32> + Sync, impl Fn(&[f32], &[f32]) -> Vec<f32> + Sync> {
+pub(crate) fn linear(w: Vec<f32>, b: f64, input: [usize; 3]) -> Toy<Logits, Pullback> {
     let weights = w.clone();
     Toy {
         classes: 2,
         input,
-        logits: move |image: &[f32]| {
+        logits: Box::new(move |image| {
             let dot: f64 = image.iter().zip(&w).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
             vec![0.0, (dot + b) as f32]
-        },
-        pullback: move |_: &[f32], u: &[f32]| weights.iter().map(|w| w * u[1]).collect(),
+        }),
+        pullback: Box::new(move |_, u| weights.iter().map(|w| w * u[1]).collect()),
     }
+}
+
+/// A small random convolutional network on 8×8 images.
+pub(crate) fn network() -> Frozen {
+    let architecture = Architecture::named("cnn", 10, [1, 8, 8]).unwrap();
+    Network::random(architecture, Normalization::none(1), 5).unwrap().frozen().unwrap()
 }
 
 /// Remembers every image the classifier inside was asked about.

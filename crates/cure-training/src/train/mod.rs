@@ -16,6 +16,7 @@ use crate::run_directory::RunDirectory;
 use epoch::Trainer;
 
 /// How a run ended.
+#[expect(clippy::large_enum_variant, reason = "there is one a run")]
 pub enum Outcome {
     /// All epochs are done and the weights exported.
     Finished(Finished),
