@@ -64,10 +64,13 @@ def main():
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--epsilons", type=int, nargs="+", default=[1, 2, 8], help="in 1/255")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["float32", "float64"], default="float32")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     network = load_published(options.network, options.shared / "weights").requires_grad_(False)
     images, labels = load_cifar10_test(options.shared / "data/cifar10", options.limit)
+    precision = getattr(torch, options.precision)
+    network, images = network.to(precision), images.to(precision)
     batches = list(zip(images.split(options.batch), labels.split(options.batch)))
 
     with torch.no_grad():
@@ -102,6 +105,7 @@ def main():
     result = {
         "network": options.network,
         "data": "cifar10 test, the first n images",
+        "precision": options.precision,
         "n": len(labels),
         "clean_correct": int(correct.sum()),
         "labels": "".join(map(str, labels.tolist())),

@@ -1,7 +1,8 @@
-use cure_tensor::{Tensor, ops};
+use cure_tensor::Tensor;
 
 use crate::check;
 use crate::error::Result;
+use crate::loss::Loss;
 
 /// What an attack found for a batch, sample by sample.
 #[derive(Clone, Debug)]
@@ -64,29 +65,30 @@ impl<'a> Search<'a> {
         self.solved[row]
     }
 
-    /// Judges iterates of the samples `rows`; gives p − y, the seed of their gradients.
+    /// Judges iterates of the samples `rows`; gives the seed of their gradients, ∂loss/∂logits.
     pub(crate) fn judge(
         &mut self,
         rows: &[usize],
         points: &Tensor,
         logits: &Tensor,
+        loss: Loss,
     ) -> Result<Tensor> {
         let labels: Vec<usize> = rows.iter().map(|&row| self.labels[row]).collect();
-        let entropy = ops::cross_entropy(logits, &labels)?;
+        let (losses, seed) = loss.evaluate(logits, &labels)?;
         let values = points.host();
         let length = values.len() / rows.len().max(1);
         for (slot, (&row, prediction)) in rows.iter().zip(check::predictions(logits)).enumerate() {
             let finite = prediction.is_some();
             self.non_finite_logits[row] |= !finite;
             let solved = prediction != Some(labels[slot]);
-            let loss = if finite { entropy.losses[slot] } else { f64::INFINITY };
+            let loss = if finite { losses[slot] } else { f64::INFINITY };
             if (solved, loss) > (self.solved[row], self.loss[row]) {
                 (self.solved[row], self.loss[row]) = (solved, loss);
                 self.images[row * length..(row + 1) * length]
                     .copy_from_slice(&values[slot * length..(slot + 1) * length]);
             }
         }
-        Ok(entropy.residual)
+        Ok(seed)
     }
 
     /// Notes the gradients of the samples `rows`; tells which of them point somewhere. (One that

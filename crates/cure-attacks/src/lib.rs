@@ -20,6 +20,7 @@ mod epsilon;
 mod error;
 mod evaluate;
 mod interval;
+mod loss;
 mod pgd;
 mod spec;
 mod streams;
@@ -33,6 +34,7 @@ pub use evaluate::{
     SampleOutcome, SampleRow, Silent, Verdict, WorstCase, evaluate,
 };
 pub use interval::wilson95;
+pub use loss::Loss;
 pub use pgd::{PgdOptions, fgsm, pgd};
 pub use spec::AttackSpec;
 pub use streams::Streams;

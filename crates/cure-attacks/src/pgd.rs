@@ -8,6 +8,7 @@ use crate::ball::Ball;
 use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
+use crate::loss::Loss;
 use crate::streams::Streams;
 
 /// The parameters of [`pgd`]. The defaults are those of [`PgdOptions::new`].
@@ -17,6 +18,8 @@ pub struct PgdOptions {
     pub norm: Norm,
     /// ε, the radius of the ball in pixels.
     pub epsilon: Epsilon,
+    /// What is climbed. Default the cross-entropy.
+    pub loss: Loss,
     /// Steps of each restart. Default 20.
     pub steps: usize,
     /// The length of a step in pixels. Default ε/4, which for ε = 8/255 is the usual 2/255.
@@ -36,6 +39,7 @@ impl PgdOptions {
         Self {
             norm,
             epsilon,
+            loss: Loss::default(),
             steps: 20,
             step: epsilon.quarter(),
             random_start: true,
@@ -88,10 +92,12 @@ pub fn fgsm(
     labels: &[usize],
     norm: Norm,
     epsilon: Epsilon,
+    loss: Loss,
 ) -> Result<Adversarial> {
     let options = PgdOptions {
         steps: 1,
         step: epsilon,
+        loss,
         random_start: false,
         early_stop: false,
         ..PgdOptions::new(norm, epsilon)
@@ -156,13 +162,13 @@ pub fn pgd(
             let network = classifier.linearize(&points)?;
             forward += rows.len() as u64;
             check::logits(classifier, network.logits(), rows.len())?;
-            let residual = search.judge(&rows, &points, network.logits())?;
+            let residual = search.judge(&rows, &points, network.logits(), options.loss)?;
             let is_done = |row: usize| options.early_stop && search.is_solved(row);
             if rows.iter().all(|&row| is_done(row)) {
                 rows.clear();
                 break;
             }
-            // ∇ℓ = Jᵀ(p − y)
+            // ∇ℓ = Jᵀ ∂ℓ/∂logits; for the cross-entropy Jᵀ(p − y)
             let gradients = network.pullback(&residual)?;
             backward += rows.len() as u64;
             let directed = search.note_gradients(&rows, &gradients);
@@ -183,7 +189,7 @@ pub fn pgd(
             let logits = classifier.logits(&points)?;
             forward += rows.len() as u64;
             check::logits(classifier, &logits, rows.len())?;
-            search.judge(&rows, &points, &logits)?;
+            search.judge(&rows, &points, &logits, options.loss)?;
         }
     }
     search.finish(forward, backward)

@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::adversarial::Adversarial;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result, hint};
+use crate::loss::Loss;
 use crate::pgd::{PgdOptions, fgsm, pgd};
 use crate::streams::Streams;
 use crate::warning::Warning;
 
 const ATTACKS: &[&str] = &["fgsm", "pgd"];
-const FGSM_PARAMETERS: &[&str] = &["norm", "eps"];
+const FGSM_PARAMETERS: &[&str] = &["norm", "eps", "loss"];
 const PGD_PARAMETERS: &[&str] =
-    &["norm", "eps", "steps", "step", "random-start", "restarts", "early-stop"];
+    &["norm", "eps", "loss", "steps", "step", "random-start", "restarts", "early-stop"];
 
 /// An attack with its parameters, written `NAME:PARAMETER=VALUE,…`:
 ///
@@ -25,8 +26,8 @@ const PGD_PARAMETERS: &[&str] =
 /// * `pgd:norm=linf,eps=8/255,steps=20,step=2/255,random-start=true,restarts=1,early-stop=true`
 ///
 /// `eps` must be given. The other defaults: norm linf, steps 20, step ε/4, random-start true,
-/// restarts 1, early-stop true. Shown, a specification is complete: it says every parameter
-/// (`early-stop` only when it is off, for it does not change what is found).
+/// restarts 1, early-stop true, loss `ce` (the other is `ce-f32`, see [`Loss`]). Shown, a specification is complete: it says every parameter
+/// (`early-stop` and `loss` only where they differ from it).
 ///
 /// ```
 /// use cure_attacks::AttackSpec;
@@ -47,6 +48,8 @@ pub enum AttackSpec {
         norm: Norm,
         /// Its radius.
         epsilon: Epsilon,
+        /// What is climbed.
+        loss: Loss,
     },
     /// [`pgd`].
     Pgd(PgdOptions),
@@ -76,7 +79,7 @@ impl AttackSpec {
     /// Naming the parameter, what is accepted and the likely meaning.
     pub fn check(&self, dimension: Option<usize>) -> Result<()> {
         match self {
-            Self::Fgsm { norm, epsilon } => epsilon.check_within("ε", *norm, dimension),
+            Self::Fgsm { norm, epsilon, .. } => epsilon.check_within("ε", *norm, dimension),
             Self::Pgd(options) => options.check(dimension),
         }
     }
@@ -109,7 +112,9 @@ impl AttackSpec {
         streams: &Streams<'_>,
     ) -> Result<Adversarial> {
         match self {
-            Self::Fgsm { norm, epsilon } => fgsm(classifier, images, labels, *norm, *epsilon),
+            Self::Fgsm { norm, epsilon, loss } => {
+                fgsm(classifier, images, labels, *norm, *epsilon, *loss)
+            }
             Self::Pgd(options) => pgd(classifier, images, labels, options, streams),
         }
     }
@@ -126,6 +131,7 @@ impl FromStr for AttackSpec {
                 Self::Fgsm {
                     norm: given.or("norm", norm, Norm::Linf)?,
                     epsilon: given.required("eps", length)?,
+                    loss: given.or("loss", loss, Loss::default())?,
                 }
             }
             "pgd" => {
@@ -135,6 +141,7 @@ impl FromStr for AttackSpec {
                     given.required("eps", length)?,
                 );
                 Self::Pgd(PgdOptions {
+                    loss: given.or("loss", loss, default.loss)?,
                     steps: given.or("steps", count, default.steps)?,
                     step: given.or("step", length, default.step)?,
                     random_start: given.or("random-start", truth, default.random_start)?,
@@ -159,12 +166,14 @@ impl FromStr for AttackSpec {
 impl fmt::Display for AttackSpec {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fgsm { norm, epsilon } => {
-                write!(out, "fgsm:norm={norm},eps={}", epsilon.notation())
+            Self::Fgsm { norm, epsilon, loss } => {
+                write!(out, "fgsm:norm={norm},eps={}", epsilon.notation())?;
+                other_loss(out, *loss)
             }
             Self::Pgd(PgdOptions {
                 norm,
                 epsilon,
+                loss,
                 steps,
                 step,
                 random_start,
@@ -174,10 +183,18 @@ impl fmt::Display for AttackSpec {
                 let (epsilon, step) = (epsilon.notation(), step.notation());
                 write!(out, "pgd:norm={norm},eps={epsilon},steps={steps},step={step},")?;
                 write!(out, "random-start={random_start},restarts={restarts}")?;
-                if *early_stop { Ok(()) } else { write!(out, ",early-stop=false") }
+                if !early_stop {
+                    write!(out, ",early-stop=false")?;
+                }
+                other_loss(out, *loss)
             }
         }
     }
+}
+
+/// The loss, where it is not the usual one.
+fn other_loss(out: &mut fmt::Formatter<'_>, loss: Loss) -> fmt::Result {
+    if loss == Loss::default() { Ok(()) } else { write!(out, ",loss={loss}") }
 }
 
 impl TryFrom<String> for AttackSpec {
@@ -199,6 +216,13 @@ type Reader<T> = fn(&str) -> std::result::Result<T, String>;
 
 fn norm(text: &str) -> std::result::Result<Norm, String> {
     text.parse().map_err(|error: AttackError| error.to_string())
+}
+
+fn loss(text: &str) -> std::result::Result<Loss, String> {
+    text.parse().map_err(|error: AttackError| match error {
+        AttackError::Parameter { reason, .. } => reason,
+        other => other.to_string(),
+    })
 }
 
 fn length(text: &str) -> std::result::Result<Epsilon, String> {
@@ -297,6 +321,7 @@ mod tests {
         for text in [
             "fgsm:norm=linf,eps=1/255",
             "fgsm:norm=l2,eps=0.5",
+            "fgsm:norm=linf,eps=1/255,loss=ce-f32",
             "pgd:norm=linf,eps=8/255,steps=20,step=2/255,random-start=false,restarts=1",
             "pgd:norm=l2,eps=0.5,steps=50,step=0.0125,random-start=true,restarts=3,early-stop=false",
             "pgd:norm=linf,eps=0.0314,steps=7,step=0.01,random-start=true,restarts=2",
@@ -318,7 +343,7 @@ mod tests {
     fn refusals_name_what_is_accepted() {
         for (text, parts) in [
             ("pdg:eps=8/255", &["unknown attack `pdg`", "fgsm, pgd", "did you mean `pgd`"][..]),
-            ("pgd:epsilon=8/255", &["no parameter `epsilon`", "norm, eps, steps"]),
+            ("pgd:epsilon=8/255", &["no parameter `epsilon`", "norm, eps, loss, steps"]),
             ("pgd:eps=8/255,restart=3", &["did you mean `restarts`"]),
             ("fgsm:eps=8/255,steps=3", &["fgsm has no parameter `steps`", "norm, eps"]),
             ("pgd:eps=8/255,norm=inf", &["unknown norm `inf`", "did you mean `linf`"]),

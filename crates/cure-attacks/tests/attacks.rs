@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Spy, Toy, epsilon, linear, network, predict, uniform};
-use cure_attacks::{AttackSpec, Norm, PgdOptions, Streams, fgsm, pgd};
+use cure_attacks::{AttackSpec, Loss, Norm, PgdOptions, Streams, fgsm, pgd};
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 use proptest::prelude::*;
@@ -49,7 +49,8 @@ fn success_exactly_when_epsilon_exceeds_the_distance() {
                 for (factor, expected) in [(0.98, false), (1.02, true)] {
                     let epsilon = epsilon(factor * least);
                     let label = &labels[row..=row];
-                    let found = fgsm(&classifier, &image, label, norm, epsilon).unwrap();
+                    let found =
+                        fgsm(&classifier, &image, label, norm, epsilon, Loss::default()).unwrap();
                     assert_eq!(found.solved, [expected], "fgsm {norm} {seed} {row}");
                     for random_start in [false, true] {
                         let options = PgdOptions { random_start, ..PgdOptions::new(norm, epsilon) };
@@ -71,12 +72,13 @@ fn one_step_by_hand() {
     let classifier = linear(vec![1.0, -2.0, 0.0, 3.0], 5.0, [1, 1, 4]);
     let images = Tensor::new(&[1, 1, 1, 4], vec![0.5, 0.5, 0.5, 0.03]).unwrap();
     // Label 1: the loss rises against w.
-    let found = fgsm(&classifier, &images, &[1], Norm::Linf, epsilon(0.0625)).unwrap();
+    let found =
+        fgsm(&classifier, &images, &[1], Norm::Linf, epsilon(0.0625), Loss::default()).unwrap();
     assert_eq!(found.images.host().to_vec(), [0.4375, 0.5625, 0.5, 0.0]);
     assert_eq!((found.forward, found.backward, &found.solved[..]), (2, 1, &[false][..]));
 
     let classifier = linear(vec![3.0, 0.0, -4.0, 0.0], 5.0, [1, 1, 4]);
-    let found = fgsm(&classifier, &images, &[1], Norm::L2, epsilon(0.25)).unwrap();
+    let found = fgsm(&classifier, &images, &[1], Norm::L2, epsilon(0.25), Loss::default()).unwrap();
     let expected = [0.35, 0.5, 0.7, 0.03];
     assert!(found.images.host().iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6));
 }

@@ -1,12 +1,21 @@
 //! Speed of the convolution kernels, layer by layer: `cargo run --release -p cure-tensor
 //! --example kernels [threads]`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+use cure_tensor::{
+    Tensor,
+    ops::{self, Epilogue, Kernel, Window},
+};
 use std::time::Instant;
-use cure_tensor::{Tensor, ops::{self, Epilogue, Kernel, Window}};
 
 fn best(mut work: impl FnMut()) -> f64 {
     work();
-    (0..5).map(|_| { let start = Instant::now(); work(); start.elapsed().as_secs_f64() }).fold(f64::INFINITY, f64::min)
+    (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min)
 }
 
 fn main() {
@@ -14,10 +23,20 @@ fn main() {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
     println!("{:>28} {:>9} {:>9} {:>9}  GFLOP/s", "layer", "forward", "input", "weight");
     for (ci, co, size, side, stride, batch) in [
-        (3, 16, 32, 3, 1, 128), (16, 16, 32, 3, 1, 128), (16, 32, 32, 3, 2, 128), (32, 32, 16, 3, 1, 128),
-        (32, 64, 16, 3, 2, 128), (64, 64, 8, 3, 1, 128),
-        (3, 64, 32, 3, 1, 64), (64, 64, 32, 3, 1, 64), (64, 128, 32, 3, 2, 64), (128, 128, 16, 3, 1, 64),
-        (128, 256, 16, 3, 2, 64), (256, 256, 8, 3, 1, 64), (256, 512, 8, 3, 2, 64), (512, 512, 4, 3, 1, 64),
+        (3, 16, 32, 3, 1, 128),
+        (16, 16, 32, 3, 1, 128),
+        (16, 32, 32, 3, 2, 128),
+        (32, 32, 16, 3, 1, 128),
+        (32, 64, 16, 3, 2, 128),
+        (64, 64, 8, 3, 1, 128),
+        (3, 64, 32, 3, 1, 64),
+        (64, 64, 32, 3, 1, 64),
+        (64, 128, 32, 3, 2, 64),
+        (128, 128, 16, 3, 1, 64),
+        (128, 256, 16, 3, 2, 64),
+        (256, 256, 8, 3, 1, 64),
+        (256, 512, 8, 3, 2, 64),
+        (512, 512, 4, 3, 1, 64),
         (64, 128, 32, 1, 2, 64),
     ] {
         let window = Window::new(stride, side / 2);
@@ -26,10 +45,25 @@ fn main() {
         let kernel = Kernel::new(k.clone());
         let y = ops::convolution(&x, &kernel, window, Epilogue::default()).unwrap();
         let flops = 2.0 * y.len() as f64 * (ci * side * side) as f64;
-        let f = best(|| { ops::convolution(&x, &kernel, window, Epilogue::default()).unwrap(); });
-        let i = best(|| { ops::convolution_input_gradient(&y, &kernel, window, [size, size]).unwrap(); });
-        let w = best(|| { ops::convolution_weight_gradient(&[(&x, &y)], k.shape(), window).unwrap(); });
+        let f = best(|| {
+            ops::convolution(&x, &kernel, window, Epilogue::default()).unwrap();
+        });
+        let i = best(|| {
+            ops::convolution_input_gradient(&y, &kernel, window, [size, size]).unwrap();
+        });
+        let w = best(|| {
+            ops::convolution_weight_gradient(&[(&x, &y)], k.shape(), window).unwrap();
+        });
         let g = |t: f64| flops / t / 1e9;
-        println!("{:>28} {:>9.0} {:>9.0} {:>9.0}   ms {:.2} {:.2} {:.2}", format!("{ci}→{co} {size}² {side}×{side}/{stride} ×{batch}"), g(f), g(i), g(w), f*1e3, i*1e3, w*1e3);
+        println!(
+            "{:>28} {:>9.0} {:>9.0} {:>9.0}   ms {:.2} {:.2} {:.2}",
+            format!("{ci}→{co} {size}² {side}×{side}/{stride} ×{batch}"),
+            g(f),
+            g(i),
+            g(w),
+            f * 1e3,
+            i * 1e3,
+            w * 1e3
+        );
     }
 }

@@ -99,7 +99,7 @@ impl Default for TrainingConfig {
             gamma: ValueSchedule::Constant(0.0),
             selection: Selection::Auto,
             checkpoint_seconds: 120.0,
-            objective: Objective::Standard,
+            objective: Objective::Standard {},
             optimizer: OptimizerOptions::default(),
             augmentation: Augmentation::default(),
             validation: None,

@@ -73,6 +73,7 @@ fn a_key_that_is_not_known_is_named() {
         ("[validation]\nfraction = 0.1", "unknown field `fraction`"),
         ("[optimizer]\nkind = \"adam\"\nmomentum = 0.9", "unknown field `momentum`"),
         ("[objective]\nmethod = \"cure\"\nsquare = true", "unknown field `square`"),
+        ("[objective]\nmethod = \"standard\"\nsquared = true", "unknown field `squared`"),
         ("[objective]\nmethod = \"pure\"", "unknown variant `pure`"),
         ("h = \"linear:0..1\"", "linear:FROM..TO@EPOCHS"),
         ("learning_rate = 0", "above 0"),

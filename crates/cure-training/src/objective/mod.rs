@@ -51,14 +51,19 @@ pub struct StepOutcome {
 }
 
 /// What is minimised.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "method", rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Objective {
-    /// The mean cross-entropy. 3 passes.
-    #[default]
-    Standard,
+    /// The mean cross-entropy. 3 passes. (Braces, so that unknown keys are refused.)
+    Standard {},
     /// The mean of ℓ + γ·L_r (the paper's section 4). 12 to 15 passes.
     Cure(CureOptions),
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self::Standard {}
+    }
 }
 
 impl Objective {
@@ -79,7 +84,7 @@ impl Objective {
         streams: &SampleStreams<'_>,
     ) -> Result<StepOutcome> {
         match self {
-            Self::Standard => standard::step(network, images, labels),
+            Self::Standard {} => standard::step(network, images, labels),
             Self::Cure(options) => cure::step(options, network, images, labels, at, streams),
         }
     }
@@ -87,7 +92,7 @@ impl Objective {
     /// The objective's name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Standard => "standard",
+            Self::Standard {} => "standard",
             Self::Cure(_) => "cure",
         }
     }

@@ -9,9 +9,7 @@ use cure_network::{Architecture, Classifier as _, Network, Normalization};
 use cure_report::{Cell, Table};
 use cure_tensor::Tensor;
 use cure_tensor::ops;
-use cure_training::{
-    BatchNormMode, CureOptions, EpochValues, Objective, SampleStreams,
-};
+use cure_training::{BatchNormMode, CureOptions, EpochValues, Objective, SampleStreams};
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::General;
@@ -118,7 +116,10 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let theirs = match &step.against {
         Some(python) => {
             let rival = measure_rival(python, step, threads)?;
-            print(&format!("\n{}", table(&format!("PyTorch {}", rival.torch), &rival.rows).to_text()))?;
+            print(&format!(
+                "\n{}",
+                table(&format!("PyTorch {}", rival.torch), &rival.rows).to_text()
+            ))?;
             print(&format!("\n{}", ratios(&ours, &rival.rows).to_text()))?;
             rival.rows
         }
@@ -236,7 +237,7 @@ fn measure(step: &Step, form: &str) -> Outcome<Row> {
     let frozen = network.frozen().failed()?;
     let cure = |loss_mode| Objective::Cure(CureOptions { loss_mode, ..CureOptions::default() });
     let objective = match form {
-        "standard-step" => Objective::Standard,
+        "standard-step" => Objective::Standard {},
         "cure-step" => cure(BatchNormMode::Train),
         _ => cure(BatchNormMode::Eval),
     };

@@ -9,7 +9,9 @@ use crate::failure::{Blame, Failure, Outcome};
 use crate::output::{check_parent, print};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example: cure convert --weights resnet20.th --normalize imagenet --to resnet20.safetensors")]
+#[command(
+    after_help = "Example: cure convert --weights resnet20.th --normalize imagenet --to resnet20.safetensors"
+)]
 pub(crate) struct Options {
     #[command(flatten)]
     model: ModelArguments,

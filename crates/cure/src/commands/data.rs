@@ -53,8 +53,7 @@ fn info(data: &str, split: Option<&str>, json: bool) -> Outcome {
     };
     let mut infos: Vec<DatasetInfo> = Vec::new();
     for split in splits {
-        let arguments =
-            DataArguments { data: data.to_owned(), split, limit: None, indices: None };
+        let arguments = DataArguments { data: data.to_owned(), split, limit: None, indices: None };
         let info = arguments.load()?.info();
         // Data with one set gives it for every split; once is enough.
         if infos.iter().all(|seen| seen.sha256 != info.sha256) {

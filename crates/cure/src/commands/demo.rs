@@ -1,7 +1,9 @@
 //! `cure demo`.
-use clap::Args;
 use crate::arguments::General;
 use crate::failure::Outcome;
+use clap::Args;
 #[derive(Args, Debug)]
 pub(crate) struct Options {}
-pub(crate) fn run(_general: &General, _options: &Options) -> Outcome { Ok(()) }
+pub(crate) fn run(_general: &General, _options: &Options) -> Outcome {
+    Ok(())
+}

@@ -7,7 +7,8 @@ use clap::Args;
 use cure_network::weights::Metadata;
 use cure_tensor::Tensor;
 use cure_training::{
-    BatchNormMode, CureOptions, Direction, EpochValues, Objective, SampleStreams, Scale, regularizer,
+    BatchNormMode, CureOptions, Direction, EpochValues, Objective, SampleStreams, Scale,
+    regularizer,
 };
 
 use crate::arguments::{DataArguments, General, ModelArguments};
@@ -78,8 +79,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let mut network = options.model.load(&data)?.network;
     let positions: Vec<usize> = (0..data.len()).collect();
     let batch = data.batch(&positions).input()?;
-    let streams =
-        SampleStreams { seed: general.seed(), epoch: 0, indices: &batch.indices };
+    let streams = SampleStreams { seed: general.seed(), epoch: 0, indices: &batch.indices };
 
     let (terms, losses, logits) =
         regularizer(&cure, &network, &batch.images, &batch.labels, options.h, &streams).failed()?;

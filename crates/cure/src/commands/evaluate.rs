@@ -116,7 +116,9 @@ pub(crate) fn run_evaluation(
     let evaluation = evaluate(&frozen, &set, attacks, settings, &mut watch);
     bar.finish_and_clear();
     match evaluation {
-        Err(AttackError::Stopped) => Err(Failure::Interrupted("interrupted; nothing was written".into())),
+        Err(AttackError::Stopped) => {
+            Err(Failure::Interrupted("interrupted; nothing was written".into()))
+        }
         other => other.failed(),
     }
 }
@@ -164,12 +166,7 @@ pub(crate) fn results(
     value
 }
 
-fn describe(
-    evaluation: &Evaluation,
-    loaded: &Loaded,
-    data: &Dataset,
-    general: &General,
-) -> String {
+fn describe(evaluation: &Evaluation, loaded: &Loaded, data: &Dataset, general: &General) -> String {
     let interval = |ci: [f64; 2]| format!("{:.2} – {:.2} %", 100.0 * ci[0], 100.0 * ci[1]);
     let clean = &evaluation.clean;
     let mut table = Table::new(

@@ -97,11 +97,11 @@ impl Options {
     fn apply_method(&self, config: &mut RunConfig) -> Outcome {
         match self.method.as_deref() {
             None => Ok(()),
-            Some("standard") if self.preset.is_some() => Err(Failure::Input(
-                "--preset is for --method cure; leave one of them out".into(),
-            )),
+            Some("standard") if self.preset.is_some() => {
+                Err(Failure::Input("--preset is for --method cure; leave one of them out".into()))
+            }
             Some("standard") => {
-                config.training.objective = Objective::Standard;
+                config.training.objective = Objective::Standard {};
                 Ok(())
             }
             Some("cure") => {
@@ -110,9 +110,9 @@ impl Options {
                 }
                 Ok(())
             }
-            Some(other) => Err(Failure::Input(format!(
-                "--method `{other}`: accepted are standard and cure"
-            ))),
+            Some(other) => {
+                Err(Failure::Input(format!("--method `{other}`: accepted are standard and cure")))
+            }
         }
     }
 
@@ -121,7 +121,8 @@ impl Options {
         let Objective::Cure(cure) = &mut config.training.objective else {
             return match self.squared.is_some() || asked.iter().any(|flag| flag.is_some()) {
                 true => Err(Failure::Input(
-                    "--gamma, --h, --scale, --squared and --direction belong to --method cure".into(),
+                    "--gamma, --h, --scale, --squared and --direction belong to --method cure"
+                        .into(),
                 )),
                 false => Ok(()),
             };

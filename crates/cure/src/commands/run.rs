@@ -197,6 +197,10 @@ pub(crate) fn start(
     };
     config.training.check().input()?;
     let prepared = Prepared::new(&config, arguments.limit)?;
+    config
+        .training
+        .check_data(&prepared.network, &prepared.train, prepared.validation.as_ref())
+        .input()?;
     let mut run = RunDirectory::create(folder, &config).input()?;
     prepared.train(general, &config, &mut run)
 }
@@ -245,8 +249,7 @@ impl Prepared {
             }
             None => {
                 let name = config.model.as_deref().unwrap_or_default();
-                let architecture =
-                    Architecture::named(name, all.classes(), all.shape()).input()?;
+                let architecture = Architecture::named(name, all.classes(), all.shape()).input()?;
                 let how = config.normalize.as_deref().unwrap_or("none");
                 let normalization = Normalization::parse(how, all.shape()[0]).input()?;
                 Network::random(architecture, normalization, config.training.seed).input()?
@@ -301,8 +304,19 @@ fn percent(value: Option<f64>) -> Cell {
 
 /// The rows of a run.
 pub(crate) fn table(rows: &[cure_training::EpochRow]) -> Table {
-    let columns =
-        ["epoch", "loss", "L_r", "train", "valid", "valid attacked", "h", "γ", "rate", "images", "s"];
+    let columns = [
+        "epoch",
+        "loss",
+        "L_r",
+        "train",
+        "valid",
+        "valid attacked",
+        "h",
+        "γ",
+        "rate",
+        "images",
+        "s",
+    ];
     rows.iter().fold(Table::new("", columns), |table, row| {
         table.row([
             Cell::from(row.epoch),
