@@ -94,7 +94,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let file = weights::read(path)?;
     let canonical = weights::canonical(&file)?;
     let mut remarks = Vec::new();
-    let architecture = architecture(&file, &canonical, options, &shown, &mut remarks)?;
+    let architecture = architecture(&file, &canonical, options, &shown)?;
     let channels = architecture.input[0];
     let normalization = match &options.normalization {
         Some(text) => Normalization::parse(text, channels).map_err(refuse)?,
@@ -122,7 +122,6 @@ fn architecture(
     canonical: &Canonical,
     options: &LoadOptions,
     path: &str,
-    remarks: &mut Vec<String>,
 ) -> Result<Architecture, LoadError> {
     let refuse = |source: NetworkError| LoadError::Network { path: path.into(), source };
     let asked = options.model.as_deref().filter(|name| *name != "auto");
@@ -144,7 +143,6 @@ fn architecture(
         path: path.into(),
         tensors: canonical.tensors.len(),
     })?;
-    remarks.push(format!("recognised {} from the weights", found.architecture));
     Architecture::named(&found.architecture, found.classes, options.input).map_err(refuse)
 }
 

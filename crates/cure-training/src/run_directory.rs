@@ -205,13 +205,16 @@ impl RunDirectory {
 /// Reads a TOML file into a configuration.
 ///
 /// # Errors
-/// [`TrainingError::Configuration`] with line, column and the known keys;
+/// [`TrainingError::Configuration`] with the line and the known keys;
 /// [`TrainingError::Io`].
 pub fn read_configuration<C: DeserializeOwned>(path: &Path) -> Result<C> {
     let text = std::fs::read_to_string(path).map_err(TrainingError::io("read", path))?;
-    toml::from_str(&text).map_err(|error| TrainingError::Configuration {
-        path: path.to_owned(),
-        reason: error.to_string().trim_end().to_owned(),
+    toml::from_str(&text).map_err(|error: toml::de::Error| {
+        // One sentence: the parser's own rendering quotes the line over several.
+        let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
+        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let reason = format!("{place}{}", error.message());
+        TrainingError::Configuration { path: path.to_owned(), reason }
     })
 }
 

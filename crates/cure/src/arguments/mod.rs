@@ -2,6 +2,8 @@
 
 mod source;
 
+use std::io::IsTerminal;
+
 use clap::{Args, Parser, Subcommand};
 pub(crate) use source::{DataArguments, ModelArguments, load_data};
 
@@ -72,6 +74,7 @@ impl General {
         tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
             .without_time()
             .with_target(false)
             .init();

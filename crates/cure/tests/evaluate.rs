@@ -1,0 +1,168 @@
+//! `cure evaluate` and its kin, end to end on the digits.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use cure::data::{DataSpec, Split};
+use cure::network::{LoadOptions, load};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn cure(folder: &Path, arguments: &[&str]) -> String {
+    let output =
+        Command::cargo_bin("cure").unwrap().current_dir(folder).args(arguments).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "cure {arguments:?}: {message}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A folder with `net.safetensors`, a small network trained on the digits.
+fn trained() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let train = "train --data digits --model cnn --epochs 6 --batch 32 --learning-rate 2e-3 --augment false \
+         --out run --quiet";
+    cure(folder.path(), &train.split(' ').collect::<Vec<_>>());
+    fs::copy(folder.path().join("run/weights.safetensors"), folder.path().join("net.safetensors"))
+        .unwrap();
+    folder
+}
+
+fn evaluate(folder: &Path, more: &[&str]) -> String {
+    let base = [
+        "evaluate",
+        "--weights",
+        "net.safetensors",
+        "--data",
+        "digits",
+        "--limit",
+        "150",
+        "-q",
+        "--attack",
+        "fgsm:eps=0.1",
+        "--attack",
+        "pgd:eps=0.1,steps=5,restarts=2",
+    ];
+    cure(folder, &[&base, more].concat())
+}
+
+#[test]
+fn outcomes_depend_on_neither_batch_size_nor_threads() {
+    let folder = trained();
+    let run = |name: &str, more: &[&str]| {
+        evaluate(folder.path(), &[more, &["--csv", name]].concat());
+        fs::read_to_string(folder.path().join(name)).unwrap()
+    };
+    let whole = run("128.csv", &["--batch", "128", "--threads", "2"]);
+    assert_eq!(whole.lines().count(), 1 + 150 * 2);
+    assert_eq!(whole, run("1.csv", &["--batch", "1", "--threads", "1"]));
+    assert_eq!(whole, run("7.csv", &["--batch", "7"]));
+    assert_ne!(whole, run("seed.csv", &["--seed", "1"]), "another seed, other starts");
+}
+
+#[test]
+fn results_as_json_and_adversarials_as_arrays() {
+    let folder = trained();
+    let text = evaluate(folder.path(), &["--json", "r.json", "--save", "adversarial.npz"]);
+    assert!(text.contains("fgsm:norm=linf,eps=0.1") && text.contains("95 % interval"), "{text}");
+    assert!(text.contains("rounding to 8 bits"), "{text}");
+    let results: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("r.json")).unwrap()).unwrap();
+    for key in
+        ["tool", "command", "seed", "device", "model", "data", "clean", "attacks", "warnings"]
+    {
+        assert!(!results[key].is_null(), "no {key}");
+    }
+    let clean = results["clean"]["accuracy"].as_f64().unwrap();
+    assert!(clean > 0.8, "six epochs should do: {clean}");
+    for attack in results["attacks"].as_array().unwrap() {
+        assert_eq!(attack["n"], 150);
+        let robust = attack["robust_accuracy"].as_f64().unwrap();
+        assert!(robust <= clean);
+        assert!(attack["max_norm"].as_f64().unwrap() <= 0.1 * (1.0 + 1e-5));
+    }
+    // The saved images are the ones that were counted: evaluated as data they are misclassified
+    // as often.
+    let saved = fs::read_dir(folder.path()).unwrap();
+    assert!(saved.into_iter().any(|entry| entry.unwrap().file_name() == "adversarial-2.npz"));
+    cure(
+        folder.path(),
+        &[
+            "evaluate",
+            "--weights",
+            "net.safetensors",
+            "--data",
+            "npz:adversarial-2.npz",
+            "--json",
+            "again.json",
+            "-q",
+        ],
+    );
+    let again: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("again.json")).unwrap())
+            .unwrap();
+    assert_eq!(again["clean"]["correct"], results["attacks"][1]["robust"]);
+}
+
+#[test]
+fn conversion_keeps_the_network() {
+    let folder = trained();
+    let convert =
+        "convert --weights net.safetensors --to copy.safetensors --input 1,8,8 --normalize 0.1/0.5";
+    cure(folder.path(), &convert.split(' ').collect::<Vec<_>>());
+    let options = LoadOptions { model: None, normalization: None, classes: 10, input: [1, 8, 8] };
+    let copy = load(&folder.path().join("copy.safetensors"), &options).unwrap();
+    let original = load(&folder.path().join("net.safetensors"), &options).unwrap();
+    assert_eq!(copy.network.state(), original.network.state());
+    assert_eq!(copy.network.normalization().to_string(), "0.1/0.5");
+}
+
+#[test]
+fn derivatives_are_written_for_every_parameter() {
+    let folder = trained();
+    cure(
+        folder.path(),
+        &[
+            "derivatives",
+            "--weights",
+            "net.safetensors",
+            "--data",
+            "digits",
+            "--limit",
+            "6",
+            "--h",
+            "0.3",
+            "--squared",
+            "false",
+            "--out",
+            "d.safetensors",
+        ],
+    );
+    let file = cure::network::weights::read(&folder.path().join("d.safetensors")).unwrap();
+    let get = |name: &str| file.tensors.iter().find(|(key, _)| key == name).unwrap().1.clone();
+    assert_eq!(get("input_gradient").shape(), [6, 1, 8, 8]);
+    assert!(get("regularizer").host().iter().all(|&value| value > 0.0));
+    let options = LoadOptions { model: None, normalization: None, classes: 10, input: [1, 8, 8] };
+    let network = load(&folder.path().join("net.safetensors"), &options).unwrap().network;
+    for spec in network.parameters().iter().filter(|spec| spec.role.is_trained()) {
+        for kind in ["loss_gradient", "regularizer_gradient"] {
+            let gradient = get(&format!("{kind}/{}", spec.name));
+            assert_eq!(gradient.shape(), spec.shape);
+            assert!(gradient.host().iter().any(|&value| value != 0.0), "{kind}/{}", spec.name);
+        }
+    }
+}
+
+#[test]
+fn what_data_there_is() {
+    let folder = TempDir::new().unwrap();
+    let list = cure(folder.path(), &["data", "list"]);
+    assert!(list.contains("cifar10:DIR") && list.contains("digits"), "{list}");
+    let info = cure(folder.path(), &["data", "info", "digits"]);
+    assert!(info.contains("1437 images") && info.contains("360 images"), "{info}");
+    let digits = "digits".parse::<DataSpec>().unwrap().load(Split::Test).unwrap();
+    assert!(info.contains(digits.sha256()));
+    let json = cure(folder.path(), &["data", "info", "digits", "--split", "test", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()[0]["n"], 360);
+}
