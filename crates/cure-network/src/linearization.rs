@@ -218,17 +218,13 @@ impl<'a> Linearization<'a> {
             let inputs = self.inputs(node);
             let at = At { inputs: &inputs, kept: &self.kept[id] };
             let tangents: Vec<&Tensor> = node.inputs.iter().map(|&input| &at_node[input]).collect();
-            let tangent = primitive.tangent(&at, &tangents)?;
+            let tangent = primitive.tangent(&at, &tangents, self.relu_mask(id))?;
             match (node.activation, &self.before[id]) {
                 (Some(activation), Some(a)) => {
                     before.push(Some(tangent.clone()));
                     at_node.push(ops::activation_pullback(activation, a, tangent)?);
                 }
-                (Some(activation), None) => {
-                    before.push(None);
-                    at_node.push(ops::activation_pullback(activation, &self.values[id], tangent)?);
-                }
-                (None, _) => {
+                _ => {
                     before.push(None);
                     at_node.push(tangent);
                 }
@@ -303,6 +299,8 @@ impl<'a> Linearization<'a> {
             .into());
         }
         let mut arriving: Vec<Option<Tensor>> = vec![None; count];
+        // Whether what arrived has already passed the node's ReLU.
+        let mut passed = vec![false; count];
         let (mut at_node, mut after) = (vec![None; count], vec![None; count]);
         let mut gradients = vec![None; self.program.parameters];
         arriving[count - 1] = Some(seed_of(seed)?);
@@ -313,7 +311,7 @@ impl<'a> Linearization<'a> {
             if purpose.keep && smooth(node).is_some() {
                 after[id] = Some(g.clone());
             }
-            let g = self.through_activation(id, node, g, purpose)?;
+            let g = if passed[id] { g } else { self.through_activation(id, node, g, purpose)? };
             let inputs = self.inputs(node);
             let at = At { inputs: &inputs, kept: &self.kept[id] };
             // The tangents of the inputs, once, if this pass is of second order.
@@ -329,10 +327,23 @@ impl<'a> Linearization<'a> {
                 node.source.deposit(own, self.tensors, &mut gradients)?;
             }
             if purpose.input || node.inputs.iter().any(|&input| self.program.trained[input]) {
-                let pulled = match &second {
-                    Some(second) => primitive.second_order(&at, second, &g)?,
-                    None => primitive.pullback(&at, &g)?,
+                let target = node.inputs[0];
+                // The last contribution takes the sum of the others and the ReLU with it.
+                let is_last = self.program.first_use[target] == id;
+                let mask = if is_last { self.relu_mask(target) } else { None };
+                let sum = arriving[target].clone();
+                let pulled = match primitive.fused_pullback(&at, &g, sum.as_ref(), mask) {
+                    Some(pulled) => {
+                        arriving[target] = None;
+                        passed[target] = mask.is_some();
+                        pulled?
+                    }
+                    None => match &second {
+                        Some(second) => primitive.second_order(&at, second, &g)?,
+                        None => primitive.pullback(&at, &g)?,
+                    },
                 };
+                drop(sum);
                 for (&input, part) in node.inputs.iter().zip(pulled) {
                     arriving[input] = Some(match arriving[input].take() {
                         Some(sum) => ops::add(sum, &part)?,
@@ -349,6 +360,12 @@ impl<'a> Linearization<'a> {
             None => Tensor::zeros(&[0]),
         };
         Ok(Pulled { adjoint: Adjoint { at_node, after, input }, gradients })
+    }
+
+    /// A node's value, if a ReLU made it: its derivative is 1 where this is over zero.
+    fn relu_mask(&self, id: usize) -> Option<&Tensor> {
+        let is_relu = self.program.nodes[id].activation == Some(Activation::Relu);
+        is_relu.then(|| &self.values[id])
     }
 
     fn through_activation(

@@ -28,7 +28,8 @@ pub(crate) struct Node {
 /// The nodes in order of evaluation; the last gives logits.
 pub(crate) struct Program {
     pub(crate) nodes: Vec<Node>,
-    /// For each node, the last node that reads its value.
+    /// For each node, the first and the last node that read its value.
+    pub(crate) first_use: Vec<usize>,
     pub(crate) last_use: Vec<usize>,
     /// For each node, whether it or one before it has parameters.
     pub(crate) trained: Vec<bool>,
@@ -162,15 +163,26 @@ fn assemble(
         });
     }
     let mut last_use: Vec<usize> = (0..nodes.len()).collect();
+    let mut first_use = last_use.clone();
     for (id, node) in nodes.iter().enumerate() {
         node.inputs.iter().for_each(|&input| last_use[input] = id);
+    }
+    for (id, node) in nodes.iter().enumerate().rev() {
+        node.inputs.iter().for_each(|&input| first_use[input] = id);
     }
     let mut trained: Vec<bool> = Vec::with_capacity(nodes.len());
     for node in &nodes {
         let before = node.inputs.iter().any(|&input| trained[input]);
         trained.push(before || !matches!(node.source, Source::Nothing));
     }
-    Ok(Program { nodes, last_use, trained, parameters: layout.parameters.len(), is_curved })
+    Ok(Program {
+        nodes,
+        first_use,
+        last_use,
+        trained,
+        parameters: layout.parameters.len(),
+        is_curved,
+    })
 }
 
 /// The primitive of a layer, with its parameters in it.

@@ -49,7 +49,8 @@ fn main() {
             ops::convolution(&x, &kernel, window, Epilogue::default()).unwrap();
         });
         let i = best(|| {
-            ops::convolution_input_gradient(&y, &kernel, window, [size, size]).unwrap();
+            ops::convolution_input_gradient(&y, &kernel, window, [size, size], Epilogue::default())
+                .unwrap();
         });
         let w = best(|| {
             ops::convolution_weight_gradient(&[(&x, &y)], k.shape(), window).unwrap();

@@ -1,7 +1,7 @@
 use cure_tensor::Tensor;
 use cure_tensor::ops;
 
-use super::{At, Kept, Primitive, Second, finish, to_f32, vector};
+use super::{At, Kept, Primitive, Second, finish, masked, to_f32, vector};
 use crate::error::Result;
 
 /// y = s ⊙ x + t for each channel: input normalisation, and batch normalisation with fixed
@@ -23,8 +23,8 @@ impl Primitive for Affine {
         Ok((finish(value, relu), Kept::Nothing))
     }
 
-    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
-        self.linear(tangents[0])
+    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor], mask: Option<&Tensor>) -> Result<Tensor> {
+        masked(self.linear(tangents[0])?, mask)
     }
 
     fn pullback(&self, _at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {

@@ -1,7 +1,7 @@
 use cure_tensor::Tensor;
 use cure_tensor::ops;
 
-use super::{At, Kept, Primitive, Second, finish, to_f32, vector};
+use super::{At, Kept, Primitive, Second, finish, masked, to_f32, vector};
 use crate::error::Result;
 
 /// y = γ x̂ + β with x̂ = (x − m)/σ, the mean m and σ² = variance + ε taken over the batch (Ioffe
@@ -102,8 +102,8 @@ impl Primitive for BatchNormalization {
         Ok((finish(value, relu), kept))
     }
 
-    fn tangent(&self, at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
-        self.project(&self.normalized(at), tangents[0])
+    fn tangent(&self, at: &At<'_>, tangents: &[&Tensor], mask: Option<&Tensor>) -> Result<Tensor> {
+        masked(self.project(&self.normalized(at), tangents[0])?, mask)
     }
 
     fn pullback(&self, at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {

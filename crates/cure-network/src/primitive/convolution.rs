@@ -13,30 +13,44 @@ pub(crate) struct Convolution {
 }
 
 impl Convolution {
-    fn apply(&self, inputs: &[&Tensor], bias: Option<&[f32]>, relu: bool) -> Result<Tensor> {
-        let epilogue = Epilogue {
-            bias,
-            residual: inputs.get(1).copied(),
-            activation: relu.then_some(Activation::Relu),
-        };
-        Ok(ops::convolution(inputs[0], &self.kernel, self.window, epilogue)?)
+    fn adjoint(&self, at: &At<'_>, g: &Tensor, epilogue: Epilogue<'_>) -> Result<Vec<Tensor>> {
+        let shape = at.inputs[0].shape();
+        let plane = [shape[2], shape[3]];
+        let through =
+            ops::convolution_input_gradient(g, &self.kernel, self.window, plane, epilogue)?;
+        Ok(if at.inputs.len() == 2 { vec![through, g.clone()] } else { vec![through] })
     }
 }
 
 impl Primitive for Convolution {
     fn value(&self, inputs: &[&Tensor], relu: bool) -> Result<(Tensor, Kept)> {
-        Ok((self.apply(inputs, self.bias.as_deref(), relu)?, Kept::Nothing))
+        let epilogue = Epilogue {
+            bias: self.bias.as_deref(),
+            residual: inputs.get(1).copied(),
+            activation: relu.then_some(Activation::Relu),
+            mask: None,
+        };
+        let value = ops::convolution(inputs[0], &self.kernel, self.window, epilogue)?;
+        Ok((value, Kept::Nothing))
     }
 
-    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
-        self.apply(tangents, None, false)
+    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor], mask: Option<&Tensor>) -> Result<Tensor> {
+        let epilogue = Epilogue { residual: tangents.get(1).copied(), mask, ..Epilogue::default() };
+        Ok(ops::convolution(tangents[0], &self.kernel, self.window, epilogue)?)
     }
 
     fn pullback(&self, at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {
-        let shape = at.inputs[0].shape();
-        let plane = [shape[2], shape[3]];
-        let through = ops::convolution_input_gradient(g, &self.kernel, self.window, plane)?;
-        Ok(if at.inputs.len() == 2 { vec![through, g.clone()] } else { vec![through] })
+        self.adjoint(at, g, Epilogue::default())
+    }
+
+    fn fused_pullback(
+        &self,
+        at: &At<'_>,
+        g: &Tensor,
+        sum: Option<&Tensor>,
+        mask: Option<&Tensor>,
+    ) -> Option<Result<Vec<Tensor>>> {
+        Some(self.adjoint(at, g, Epilogue { residual: sum, mask, ..Epilogue::default() }))
     }
 
     /// Weight, then bias if there is one: ∂W = g xᵀ at first order, μ xᵀ + λ ẋᵀ at second.

@@ -49,10 +49,25 @@ pub(crate) trait Primitive: Send + Sync {
     /// The function, with `relu` applied to its result if asked (it can be fused).
     fn value(&self, inputs: &[&Tensor], relu: bool) -> Result<(Tensor, Kept)>;
 
-    fn tangent(&self, at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor>;
+    /// The tangent, zero where `mask` is not over zero (a ReLU behind the primitive; it can be
+    /// fused).
+    fn tangent(&self, at: &At<'_>, tangents: &[&Tensor], mask: Option<&Tensor>) -> Result<Tensor>;
 
     /// One tensor for each input.
     fn pullback(&self, at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>>;
+
+    /// As [`Primitive::pullback`], with `sum` added to the first input's and the result zero where
+    /// `mask` is not over zero, in one pass over memory; `None` where the primitive cannot. Only
+    /// for primitives whose second order is the pull back.
+    fn fused_pullback(
+        &self,
+        _at: &At<'_>,
+        _g: &Tensor,
+        _sum: Option<&Tensor>,
+        _mask: Option<&Tensor>,
+    ) -> Option<Result<Vec<Tensor>>> {
+        None
+    }
 
     fn second_order(&self, at: &At<'_>, _second: &Second<'_>, mu: &Tensor) -> Result<Vec<Tensor>> {
         self.pullback(at, mu)
@@ -67,6 +82,13 @@ pub(crate) trait Primitive: Send + Sync {
         _second: Option<&Second<'_>>,
     ) -> Result<Vec<Tensor>> {
         Ok(Vec::new())
+    }
+}
+
+fn masked(value: Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    match mask {
+        Some(mask) => Ok(ops::activation_pullback(Activation::Relu, mask, value)?),
+        None => Ok(value),
     }
 }
 

@@ -3,7 +3,7 @@
 use cure_tensor::Tensor;
 use cure_tensor::ops;
 
-use super::{At, Kept, Primitive, finish};
+use super::{At, Kept, Primitive, finish, masked};
 use crate::error::Result;
 
 /// y = a + b.
@@ -14,8 +14,8 @@ impl Primitive for Add {
         Ok((finish(ops::add(inputs[0].clone(), inputs[1])?, relu), Kept::Nothing))
     }
 
-    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
-        Ok(ops::add(tangents[0].clone(), tangents[1])?)
+    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor], mask: Option<&Tensor>) -> Result<Tensor> {
+        masked(ops::add(tangents[0].clone(), tangents[1])?, mask)
     }
 
     fn pullback(&self, _at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {
@@ -31,8 +31,8 @@ impl Primitive for GlobalAverage {
         Ok((finish(ops::global_average(inputs[0])?, relu), Kept::Nothing))
     }
 
-    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
-        Ok(ops::global_average(tangents[0])?)
+    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor], mask: Option<&Tensor>) -> Result<Tensor> {
+        masked(ops::global_average(tangents[0])?, mask)
     }
 
     fn pullback(&self, at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {
@@ -53,8 +53,8 @@ impl Primitive for Subsample {
         Ok((finish(value, relu), Kept::Nothing))
     }
 
-    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
-        Ok(ops::subsample(tangents[0], self.stride, self.channels)?)
+    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor], mask: Option<&Tensor>) -> Result<Tensor> {
+        masked(ops::subsample(tangents[0], self.stride, self.channels)?, mask)
     }
 
     fn pullback(&self, at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {
@@ -71,8 +71,8 @@ impl Primitive for Flatten {
         Ok((finish(ops::flatten(inputs[0])?, relu), Kept::Nothing))
     }
 
-    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor]) -> Result<Tensor> {
-        Ok(ops::flatten(tangents[0])?)
+    fn tangent(&self, _at: &At<'_>, tangents: &[&Tensor], mask: Option<&Tensor>) -> Result<Tensor> {
+        masked(ops::flatten(tangents[0])?, mask)
     }
 
     fn pullback(&self, at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {

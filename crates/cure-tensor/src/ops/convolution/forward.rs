@@ -17,8 +17,33 @@ pub struct Epilogue<'a> {
     pub bias: Option<&'a [f32]>,
     /// Added element by element; of the output's shape.
     pub residual: Option<&'a Tensor>,
-    /// Applied last.
+    /// Applied after the sums.
     pub activation: Option<Activation>,
+    /// Where it is not over zero the result is zero; of the output's shape. The derivative of a
+    /// ReLU whose input or output this is.
+    pub mask: Option<&'a Tensor>,
+}
+
+impl Epilogue<'_> {
+    pub(super) fn check(&self, operation: &'static str, shape: &[usize; 4]) -> Result<()> {
+        for (what, other) in [("residual", self.residual), ("mask", self.mask)] {
+            if let Some(other) = other
+                && other.shape() != shape
+            {
+                return Err(TensorError::shape(
+                    operation,
+                    format!("{what} {shape:?}"),
+                    other.shape(),
+                ));
+            }
+        }
+        match self.bias {
+            Some(bias) if bias.len() != shape[0] => {
+                Err(TensorError::shape(operation, format!("bias [{}]", shape[0]), &[bias.len()]))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// σ(w ⋆ x + bias + residual).
@@ -38,16 +63,7 @@ pub fn convolution(
     let operation = "convolution";
     let geometry = Geometry::new(operation, x.shape(), kernel.weight().shape(), window)?;
     let shape = geometry.output_shape();
-    if let Some(residual) = epilogue.residual
-        && residual.shape() != shape
-    {
-        return Err(TensorError::shape(operation, format!("residual {shape:?}"), residual.shape()));
-    }
-    if let Some(bias) = epilogue.bias
-        && bias.len() != shape[0]
-    {
-        return Err(TensorError::shape(operation, format!("bias [{}]", shape[0]), &[bias.len()]));
-    }
+    epilogue.check(operation, &shape)?;
     let output = correlate(x.cpu(), kernel.weight().cpu(), &geometry, epilogue);
     Ok(Tensor::trusted(&shape, output))
 }
@@ -83,7 +99,22 @@ fn tasks(geometry: &Geometry, tile: usize) -> Vec<Task> {
     tasks
 }
 
+/// The convolution by whichever path suits it.
 pub(super) fn correlate(
+    x: &[f32],
+    weight: &[f32],
+    geometry: &Geometry,
+    epilogue: Epilogue<'_>,
+) -> Buffer {
+    #[cfg(target_arch = "x86_64")]
+    if super::direct::applies(geometry) {
+        return super::direct::correlate(x, weight, geometry, epilogue);
+    }
+    correlate_by_columns(x, weight, geometry, epilogue)
+}
+
+/// The convolution by gathering columns and multiplying: any geometry, any machine.
+pub(super) fn correlate_by_columns(
     x: &[f32],
     weight: &[f32],
     geometry: &Geometry,
@@ -134,21 +165,33 @@ pub(super) fn correlate(
     output
 }
 
-/// Writes one row of a product with the epilogue applied.
-fn finish(product: &[f32], out: &mut [f32], channel: usize, start: usize, epilogue: Epilogue<'_>) {
-    let bias = epilogue.bias.map_or(0.0, |bias| bias[channel]);
-    match epilogue.residual {
-        None => {
-            for (out, &value) in out.iter_mut().zip(product) {
-                *out = value + bias;
-            }
-        }
-        Some(residual) => {
-            let residual = &residual.cpu()[start..start + product.len()];
-            for ((out, &value), &other) in out.iter_mut().zip(product).zip(residual) {
-                *out = value + bias + other;
-            }
-        }
+/// Writes one row of a product with the epilogue applied; `start` is its place in the output.
+pub(super) fn finish(
+    product: &[f32],
+    out: &mut [f32],
+    channel: usize,
+    start: usize,
+    epilogue: Epilogue<'_>,
+) {
+    out.copy_from_slice(product);
+    finish_in_place(out, channel, start, epilogue);
+}
+
+/// Applies the epilogue to values of one channel that are already in place, and in cache.
+pub(super) fn finish_in_place(
+    out: &mut [f32],
+    channel: usize,
+    start: usize,
+    epilogue: Epilogue<'_>,
+) {
+    let at = start..start + out.len();
+    if let Some(bias) = epilogue.bias {
+        let bias = bias[channel];
+        out.iter_mut().for_each(|value| *value += bias);
+    }
+    if let Some(residual) = epilogue.residual {
+        let residual = &residual.cpu()[at.clone()];
+        out.iter_mut().zip(residual).for_each(|(value, &other)| *value += other);
     }
     match epilogue.activation {
         None => {}
@@ -156,5 +199,11 @@ fn finish(product: &[f32], out: &mut [f32], channel: usize, start: usize, epilog
             out.iter_mut().for_each(|value| *value = if *value <= 0.0 { 0.0 } else { *value });
         }
         Some(kind) => out.iter_mut().for_each(|value| *value = kind.value(*value)),
+    }
+    if let Some(mask) = epilogue.mask {
+        let mask = &mask.cpu()[at];
+        for (value, &mask) in out.iter_mut().zip(mask) {
+            *value = if mask > 0.0 { *value } else { 0.0 };
+        }
     }
 }

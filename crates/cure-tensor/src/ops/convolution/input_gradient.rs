@@ -1,14 +1,16 @@
 use rayon::prelude::*;
 
-use super::super::parallel::SharedOutput;
+use super::super::parallel::{SharedOutput, over_rows};
 use super::columns::Tile;
-use super::forward::{Epilogue, correlate};
+use super::forward::{Epilogue, correlate, finish_in_place};
 use super::geometry::{Geometry, Kernel, Window};
 use super::product::{Rows, transposed_multiply, with_scratch};
 use crate::buffer::Buffer;
 use crate::{Result, Tensor, TensorError};
 
 /// The transpose of [`convolution`](super::convolution) as a linear map of its input: Wᵀg.
+///
+/// The epilogue is applied to the result, of which its tensors then have the shape.
 ///
 /// # Shapes
 /// `g`: `[C_out, N, H', W']`; the result `[C_in, N, height, width]`.
@@ -20,6 +22,7 @@ pub fn convolution_input_gradient(
     kernel: &Kernel,
     window: Window,
     [height, width]: [usize; 2],
+    epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
     let operation = "convolution_input_gradient";
     let [_, batch, _, _] = g.dims(operation, "[C, N, H, W]")?;
@@ -31,11 +34,17 @@ pub fn convolution_input_gradient(
         let expected = format!("{:?}", geometry.output_shape());
         return Err(TensorError::shape(operation, expected, g.shape()));
     }
+    epilogue.check(operation, &geometry.input_shape())?;
     let output = match geometry.adjoint() {
-        Some(adjoint) => {
-            correlate(g.cpu(), kernel.mirrored(&geometry).cpu(), &adjoint, Epilogue::default())
+        Some(adjoint) => correlate(g.cpu(), kernel.mirrored(&geometry).cpu(), &adjoint, epilogue),
+        None => {
+            let mut output = scatter(g.cpu(), weight.cpu(), &geometry);
+            let plane = batch * height * width;
+            over_rows(&mut output, plane, |channel, row| {
+                finish_in_place(row, channel, channel * plane, epilogue);
+            });
+            output
         }
-        None => scatter(g.cpu(), weight.cpu(), &geometry),
     };
     Ok(Tensor::trusted(&geometry.input_shape(), output))
 }

@@ -63,7 +63,7 @@ fn plain(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(160))]
     #[test]
     fn equals_the_plain_loops(
         (groups, inner, outer) in prop_oneof![
@@ -71,11 +71,14 @@ proptest! {
         ],
         batch in 1usize..6,
         (h, w) in prop_oneof![
-            (1usize..12, 1usize..12), Just((4, 4)), Just((8, 8)), Just((16, 16)), Just((3, 32))
+            (1usize..12, 1usize..12), Just((4, 4)), Just((8, 8)), Just((16, 16)), Just((3, 32)),
+            (1usize..5, 8usize..40)
         ],
-        (kh, kw) in prop_oneof![Just((1usize, 1usize)), Just((3, 3)), (1usize..6, 1usize..6)],
-        stride in 1usize..4,
-        padding in 0usize..3,
+        (kh, kw) in prop_oneof![
+            Just((1usize, 1usize)), Just((3, 3)), Just((3, 3)), (1usize..6, 1usize..6)
+        ],
+        stride in prop_oneof![Just(1usize), 1usize..4],
+        padding in prop_oneof![Just(1usize), 0usize..3],
         seed: u32,
     ) {
         let (input, weight) =
@@ -96,8 +99,13 @@ proptest! {
         let out = convolution(&x, &kernel, window, Epilogue::default()).unwrap();
         prop_assert_eq!(out.shape(), shape);
         prop_assert_eq!(out.cpu(), &expected[..]);
+        let geometry = geometry::Geometry::new("test", &input, &weight, window).unwrap();
+        let columns =
+            forward::correlate_by_columns(x.cpu(), k.cpu(), &geometry, Epilogue::default());
+        prop_assert_eq!(&columns[..], &expected[..]);
         let epilogue = Epilogue {
             bias: Some(&bias), residual: Some(&residual), activation: Some(Activation::Relu),
+            mask: None,
         };
         let fused = convolution(&x, &kernel, window, epilogue).unwrap();
         let plane = expected.len() / shape[0];
@@ -108,8 +116,17 @@ proptest! {
         let g = integers(&shape, seed ^ 3);
         let mut expected = vec![0.0; x.len()];
         plain(input, weight, window, |o, i, t| expected[i] += g.cpu()[o] * k.cpu()[t]);
-        let gradient = convolution_input_gradient(&g, &kernel, window, [h, w]).unwrap();
+        let gradient = convolution_input_gradient(&g, &kernel, window, [h, w], Epilogue::default()).unwrap();
         prop_assert_eq!(gradient.cpu(), &expected[..]);
+
+        let (other, mask) = (integers(&input, seed ^ 6), integers(&input, seed ^ 7));
+        let epilogue =
+            Epilogue { residual: Some(&other), mask: Some(&mask), ..Epilogue::default() };
+        let fused = convolution_input_gradient(&g, &kernel, window, [h, w], epilogue).unwrap();
+        for (index, &value) in expected.iter().enumerate() {
+            let sum = if mask.cpu()[index] > 0.0 { value + other.cpu()[index] } else { 0.0 };
+            prop_assert_eq!(fused.cpu()[index], sum);
+        }
 
         let (x2, g2) = (integers(&input, seed ^ 4), integers(&shape, seed ^ 5));
         let mut expected = vec![0.0; k.len()];
@@ -119,6 +136,13 @@ proptest! {
         let gradient =
             convolution_weight_gradient(&[(&x, &g), (&x2, &g2)], &weight, window).unwrap();
         prop_assert_eq!(gradient.cpu(), &expected[..]);
+        let columns = weight_gradient::accumulate_by_columns(&[(&x, &g), (&x2, &g2)], &geometry);
+        prop_assert_eq!(&columns[..], &expected[..]);
+        #[cfg(target_arch = "x86_64")]
+        if direct::applies(&geometry) {
+            let rows = direct::weight_gradient(&[(&x, &g), (&x2, &g2)], &geometry);
+            prop_assert_eq!(&rows[..], &expected[..]);
+        }
     }
 }
 
@@ -126,9 +150,14 @@ proptest! {
 /// with any number of threads.
 #[test]
 fn bits_do_not_depend_on_the_batch_or_the_threads() {
-    for (channels, outer, size, stride) in
-        [(3, 16, 32, 1), (16, 32, 32, 2), (64, 64, 8, 1), (512, 512, 4, 1), (256, 10, 1, 1)]
-    {
+    for (channels, outer, size, stride) in [
+        (3, 16, 32, 1),
+        (16, 32, 32, 2),
+        (64, 64, 8, 1),
+        (20, 9, 16, 1),
+        (512, 512, 4, 1),
+        (256, 10, 1, 1),
+    ] {
         let side = if size == 1 { 1 } else { 3 };
         let window = Window::new(stride, side / 2);
         let batch = 37;
@@ -139,7 +168,9 @@ fn bits_do_not_depend_on_the_batch_or_the_threads() {
         let run = |positions: &[usize]| {
             let x = crate::ops::channel_major(&crate::ops::select(&x, positions).unwrap()).unwrap();
             let y = convolution(&x, &kernel, window, Epilogue::default()).unwrap();
-            let g = convolution_input_gradient(&y, &kernel, window, [size, size]).unwrap();
+            let g =
+                convolution_input_gradient(&y, &kernel, window, [size, size], Epilogue::default())
+                    .unwrap();
             [y, g].map(|t| crate::ops::sample_major(&t).unwrap())
         };
         let everything: Vec<usize> = (0..batch).collect();
@@ -164,6 +195,9 @@ fn refuses_shapes_that_do_not_fit() {
     let kernel = Kernel::new(Tensor::zeros(&[4, 3, 3, 3]));
     assert!(convolution(&x, &kernel, Window::new(0, 1), Epilogue::default()).is_err());
     let g = Tensor::zeros(&[4, 2, 7, 7]);
-    assert!(convolution_input_gradient(&g, &kernel, Window::new(1, 1), [8, 8]).is_err());
+    assert!(
+        convolution_input_gradient(&g, &kernel, Window::new(1, 1), [8, 8], Epilogue::default())
+            .is_err()
+    );
     assert!(convolution_weight_gradient(&[], &[4, 3, 3, 3], Window::new(1, 1)).is_err());
 }

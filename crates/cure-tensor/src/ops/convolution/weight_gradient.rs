@@ -31,12 +31,16 @@ pub fn convolution_weight_gradient(
             return Err(TensorError::shape(operation, expected, g.shape()));
         }
     }
-    Ok(Tensor::trusted(weight_shape, accumulate(pairs, &geometry)))
+    #[cfg(target_arch = "x86_64")]
+    if super::direct::applies_to_gradient(&geometry) {
+        return Ok(Tensor::trusted(weight_shape, super::direct::weight_gradient(pairs, &geometry)));
+    }
+    Ok(Tensor::trusted(weight_shape, accumulate_by_columns(pairs, &geometry)))
 }
 
 /// A task owns some input channels of one group (whole columns of the result) over some of the
 /// positions; partial sums over positions are added in order.
-fn accumulate(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
+pub(super) fn accumulate_by_columns(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
     /// Tasks that let a dozen cores share the work.
     const ENOUGH: usize = 24;
     let taps = geometry.taps();

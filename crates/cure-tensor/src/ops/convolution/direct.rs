@@ -1,0 +1,357 @@
+//! 3×3 convolutions of stride 1 without gathering columns, on AVX-512.
+//!
+//! The rows of a tile are copied once into cache with one zero between them: a row's right border
+//! is the next one's left. In that layout a tap is a constant offset, so an output is
+//! Σ w[tap]·x[p + offset(tap)] over contiguous memory, and the register tile (8 channels × 48
+//! positions) needs 3 loads and 8 broadcasts for 24 multiply-adds. The positions between rows are
+//! computed and thrown away: 1/W of the work, which is why narrow planes take the other path.
+
+use std::arch::x86_64::{
+    __m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_reduce_add_ps, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_storeu_ps,
+};
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::super::parallel::SharedOutput;
+use super::forward::{Epilogue, finish};
+use super::geometry::{Geometry, Window};
+use super::product::with_scratch;
+use crate::Tensor;
+use crate::buffer::Buffer;
+
+const TAPS: usize = 9;
+const LANES: usize = 16;
+/// Output channels of a register tile.
+const CHANNELS: usize = 8;
+/// Vectors of positions of a register tile.
+const VECTORS: usize = 3;
+/// Output channels of a register tile of the weight gradient.
+const GRADIENT_CHANNELS: usize = 3;
+/// Narrower planes waste too much between rows.
+const NARROWEST: usize = 8;
+
+/// Whether this machine and this convolution are the ones meant.
+pub(super) fn applies(geometry: &Geometry) -> bool {
+    geometry.kernel == [3, 3]
+        && geometry.window == Window { stride: 1, padding: 1, groups: 1 }
+        && geometry.input[1] >= NARROWEST
+        && is_x86_feature_detected!("avx512f")
+}
+
+/// Whether the weight gradient is faster this way too. With more channels the product over gathered
+/// columns is: each gathered value then serves more output channels (`docs/decisions.md`).
+pub(super) fn applies_to_gradient(geometry: &Geometry) -> bool {
+    const MOST_CHANNELS: usize = 16;
+    applies(geometry) && geometry.channels_in <= MOST_CHANNELS
+}
+
+/// Rows of the batch, `first..last`, counted through all samples, with the rows around them.
+struct Lines {
+    /// For each line of the layout the row it holds; `None` is a line of zeros.
+    rows: Vec<Option<usize>>,
+    /// For each output row, the line its outputs are computed in.
+    line_of: Vec<usize>,
+}
+
+impl Lines {
+    fn new(rows: Range<usize>, height: usize) -> Self {
+        let (mut lines, mut line_of) = (Vec::new(), Vec::new());
+        for row in rows.clone() {
+            if row % height == 0 {
+                // The line above an image; between two images it serves both.
+                lines.push(None);
+            } else if row == rows.start {
+                lines.push(Some(row - 1));
+            }
+            line_of.push(lines.len() - 1);
+            lines.push(Some(row));
+        }
+        lines.push(if rows.end.is_multiple_of(height) { None } else { Some(rows.end) });
+        Self { rows: lines, line_of }
+    }
+
+    /// Output positions, those between rows included.
+    fn positions(&self, width: usize) -> usize {
+        (self.rows.len() - 2) * (width + 1)
+    }
+
+    /// Copies one channel: a zero, then each line followed by a zero, then zeros.
+    fn copy(&self, channel: &[f32], width: usize, out: &mut [f32]) {
+        out[0] = 0.0;
+        let mut at = 1;
+        for row in &self.rows {
+            match row {
+                Some(row) => {
+                    out[at..at + width].copy_from_slice(&channel[row * width..(row + 1) * width])
+                }
+                None => out[at..at + width].fill(0.0),
+            }
+            out[at + width] = 0.0;
+            at += width + 1;
+        }
+        out[at..].fill(0.0);
+    }
+
+    /// Copies one channel of an output-shaped tensor to the positions of its outputs, zeros
+    /// elsewhere.
+    fn copy_outputs(&self, channel: &[f32], first: usize, width: usize, out: &mut [f32]) {
+        out.fill(0.0);
+        for (index, line) in self.line_of.iter().enumerate() {
+            let from = (first + index) * width;
+            out[line * (width + 1)..][..width].copy_from_slice(&channel[from..from + width]);
+        }
+    }
+}
+
+/// Length of a channel of a tile's layout: register tiles may read past the last position.
+fn layout_length(lines: usize, width: usize) -> usize {
+    (lines * (width + 1) + 1 + (VECTORS + 1) * LANES).next_multiple_of(LANES) + LANES
+}
+
+/// Rows a tile for `depth` channels in cache: about `budget` values in all.
+fn rows_a_tile(budget: usize, depth: usize, width: usize, fewest: usize, most: usize) -> usize {
+    ((budget / depth.max(1)).clamp(fewest, most) / (width + 1)).max(1)
+}
+
+/// `[C_out, C_in, 3, 3]` as `[C_out/8][C_in][9][8]`, zeros for the missing output channels.
+fn pack(weight: &[f32], geometry: &Geometry) -> Vec<f32> {
+    let depth = geometry.channels_in * TAPS;
+    let blocks = geometry.channels_out.div_ceil(CHANNELS);
+    let mut packed = vec![0.0; blocks * depth * CHANNELS];
+    for (channel, row) in weight.chunks_exact(depth).enumerate() {
+        let (block, lane) = (channel / CHANNELS, channel % CHANNELS);
+        let out = &mut packed[block * depth * CHANNELS..(block + 1) * depth * CHANNELS];
+        for (&value, out) in row.iter().zip(out.chunks_exact_mut(CHANNELS)) {
+            out[lane] = value;
+        }
+    }
+    packed
+}
+
+/// The convolution, as [`super::forward::correlate`].
+pub(super) fn correlate(
+    x: &[f32],
+    weight: &[f32],
+    geometry: &Geometry,
+    epilogue: Epilogue<'_>,
+) -> Buffer {
+    /// Tasks that let a dozen cores share the work.
+    const ENOUGH: usize = 24;
+    let [height, width] = geometry.input;
+    let rows = geometry.batch * height;
+    let step = rows_a_tile(72 * 1024, geometry.channels_in, width, 192, 1088);
+    let blocks = geometry.channels_out.div_ceil(CHANNELS);
+    let tiles = rows.div_ceil(step);
+    let blocks_a_task = blocks.div_ceil(ENOUGH.div_ceil(tiles.max(1)).clamp(1, blocks));
+    let tasks: Vec<(usize, usize)> = (0..rows)
+        .step_by(step)
+        .flat_map(|row| (0..blocks).step_by(blocks_a_task).map(move |block| (row, block)))
+        .collect();
+    let packed = pack(weight, geometry);
+    let plane = rows * width;
+    let mut output = Buffer::stale(geometry.channels_out * plane);
+    let shared = SharedOutput::new(&mut output);
+    tasks.into_par_iter().for_each(|(first, first_block)| {
+        let last = (first + step).min(rows);
+        let lines = Lines::new(first..last, height);
+        let length = layout_length(lines.rows.len(), width);
+        with_scratch(geometry.channels_in * length, CHANNELS * length, |layout, product| {
+            for (channel, out) in layout.chunks_exact_mut(length).enumerate() {
+                lines.copy(&x[channel * plane..(channel + 1) * plane], width, out);
+            }
+            let depth = geometry.channels_in * TAPS * CHANNELS;
+            for block in first_block..(first_block + blocks_a_task).min(blocks) {
+                let weights = &packed[block * depth..(block + 1) * depth];
+                // SAFETY: `applies` has seen AVX-512; the layout is long enough by construction.
+                unsafe { block_of_channels(layout, length, weights, &lines, width, product) };
+                for lane in 0..CHANNELS.min(geometry.channels_out - block * CHANNELS) {
+                    let channel = block * CHANNELS + lane;
+                    for (index, line) in lines.line_of.iter().enumerate() {
+                        let start = channel * plane + (first + index) * width;
+                        // SAFETY: tasks cover disjoint rows and channels.
+                        let out = unsafe { shared.range(start, width) };
+                        let from = lane * length + line * (width + 1);
+                        finish(&product[from..from + width], out, channel, start, epilogue);
+                    }
+                }
+            }
+        });
+    });
+    output
+}
+
+/// Eight output channels at every position of a tile.
+#[target_feature(enable = "avx512f")]
+unsafe fn block_of_channels(
+    layout: &[f32],
+    length: usize,
+    weights: &[f32],
+    lines: &Lines,
+    width: usize,
+    product: &mut [f32],
+) {
+    let positions = lines.positions(width);
+    let offsets: [usize; TAPS] = std::array::from_fn(|tap| tap / 3 * (width + 1) + tap % 3);
+    let mut position = 0;
+    while position < positions {
+        debug_assert!(position + offsets[TAPS - 1] + VECTORS * LANES <= length);
+        // SAFETY: the last tap of the last register tile ends within a channel's layout, whose
+        // slack is made for it; the product has eight rows of the same length.
+        unsafe {
+            let x = layout.as_ptr().add(position);
+            let out = product.as_mut_ptr().add(position);
+            register_tile(x, length, layout.len() / length, &offsets, weights.as_ptr(), out);
+        }
+        position += VECTORS * LANES;
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+unsafe fn register_tile(
+    x: *const f32,
+    length: usize,
+    channels: usize,
+    offsets: &[usize; TAPS],
+    mut weights: *const f32,
+    out: *mut f32,
+) {
+    let mut sums = [[_mm512_setzero_ps(); VECTORS]; CHANNELS];
+    for channel in 0..channels {
+        for offset in offsets {
+            // SAFETY: promised by the caller; the packed weights hold channels·9·8 values.
+            unsafe {
+                let x = x.add(channel * length + offset);
+                let values: [__m512; VECTORS] =
+                    std::array::from_fn(|vector| _mm512_loadu_ps(x.add(vector * LANES)));
+                for (lane, sums) in sums.iter_mut().enumerate() {
+                    let weight = _mm512_set1_ps(*weights.add(lane));
+                    for (sum, value) in sums.iter_mut().zip(values) {
+                        *sum = _mm512_fmadd_ps(weight, value, *sum);
+                    }
+                }
+                weights = weights.add(CHANNELS);
+            }
+        }
+    }
+    for (lane, sums) in sums.iter().enumerate() {
+        for (vector, sum) in sums.iter().enumerate() {
+            // SAFETY: as above.
+            unsafe { _mm512_storeu_ps(out.add(lane * length + vector * LANES), *sum) };
+        }
+    }
+}
+
+/// The weight gradient, as [`super::weight_gradient`]'s: a task owns some rows of the batch; the
+/// partial sums of tasks are added in order.
+pub(super) fn weight_gradient(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
+    /// Parts at most: each holds a gradient of its own.
+    const PARTS: usize = 16;
+    /// Values that all parts together may take (256 MiB).
+    const MOST: usize = 64 * 1024 * 1024;
+    let [height, width] = geometry.input;
+    let (inner, outer) = (geometry.channels_in, geometry.channels_out);
+    let rows = geometry.batch * height;
+    let step = rows_a_tile(320 * 1024, inner + outer, width, 512, 2048);
+    let tiles = rows.div_ceil(step);
+    let size = outer * inner * TAPS;
+    let parts = tiles.min(PARTS).min(MOST / size).max(1);
+    let tiles_a_part = tiles.div_ceil(parts);
+    let plane = rows * width;
+    let partial = |part: usize| {
+        let mut sum = vec![0.0f32; size];
+        let (from, to) = (part * tiles_a_part * step, (part + 1) * tiles_a_part * step);
+        for first in (from..to.min(rows)).step_by(step) {
+            let lines = Lines::new(first..(first + step).min(rows), height);
+            let length = layout_length(lines.rows.len(), width);
+            for (x, g) in pairs {
+                with_scratch(inner * length, outer * length, |xs, gs| {
+                    for (channel, out) in xs.chunks_exact_mut(length).enumerate() {
+                        lines.copy(&x.cpu()[channel * plane..][..plane], width, out);
+                    }
+                    for (channel, out) in gs.chunks_exact_mut(length).enumerate() {
+                        lines.copy_outputs(&g.cpu()[channel * plane..][..plane], first, width, out);
+                    }
+                    // SAFETY: `applies` has seen AVX-512; both layouts have the same length.
+                    unsafe { add_tile(xs, gs, length, &lines, width, &mut sum) };
+                });
+            }
+        }
+        sum
+    };
+    let sums: Vec<Vec<f32>> = (0..parts).into_par_iter().map(partial).collect();
+    let mut output = Buffer::zeros(size);
+    for sum in &sums {
+        output.iter_mut().zip(sum).for_each(|(out, value)| *out += value);
+    }
+    output
+}
+
+#[target_feature(enable = "avx512f")]
+unsafe fn add_tile(
+    xs: &[f32],
+    gs: &[f32],
+    length: usize,
+    lines: &Lines,
+    width: usize,
+    sum: &mut [f32],
+) {
+    let (inner, outer) = (xs.len() / length, gs.len() / length);
+    let steps = lines.positions(width).div_ceil(LANES);
+    let offsets: [usize; TAPS] = std::array::from_fn(|tap| tap / 3 * (width + 1) + tap % 3);
+    // The rows of g stay in the first-level cache while those of x pass by.
+    for first in (0..outer).step_by(GRADIENT_CHANNELS) {
+        let g = &gs[first * length..];
+        let count = GRADIENT_CHANNELS.min(outer - first);
+        for (channel, x) in xs.chunks_exact(length).enumerate() {
+            // SAFETY: every vector read lies within a channel's layout.
+            let found = unsafe {
+                match count {
+                    3 => gradient_tile::<3>(x, g, length, steps, &offsets),
+                    2 => gradient_tile::<2>(x, g, length, steps, &offsets),
+                    _ => gradient_tile::<1>(x, g, length, steps, &offsets),
+                }
+            };
+            for (row, found) in found.iter().enumerate().take(count) {
+                let at = ((first + row) * inner + channel) * TAPS;
+                for (sum, value) in sum[at..at + TAPS].iter_mut().zip(found) {
+                    *sum += value;
+                }
+            }
+        }
+    }
+}
+
+/// Σₚ g[o][p]·x[p + offset] for `O` output channels and the nine taps.
+#[target_feature(enable = "avx512f")]
+unsafe fn gradient_tile<const O: usize>(
+    x: &[f32],
+    g: &[f32],
+    length: usize,
+    steps: usize,
+    offsets: &[usize; TAPS],
+) -> [[f32; TAPS]; GRADIENT_CHANNELS] {
+    let mut sums = [[_mm512_setzero_ps(); TAPS]; O];
+    for step in 0..steps {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let gs: [__m512; O] = std::array::from_fn(|row| {
+                _mm512_loadu_ps(g.as_ptr().add(row * length + step * LANES))
+            });
+            for (tap, offset) in offsets.iter().enumerate() {
+                let value = _mm512_loadu_ps(x.as_ptr().add(step * LANES + offset));
+                for (sums, g) in sums.iter_mut().zip(gs) {
+                    sums[tap] = _mm512_fmadd_ps(g, value, sums[tap]);
+                }
+            }
+        }
+    }
+    let mut totals = [[0.0; TAPS]; GRADIENT_CHANNELS];
+    for (totals, sums) in totals.iter_mut().zip(sums) {
+        for (total, sum) in totals.iter_mut().zip(sums) {
+            *total = _mm512_reduce_add_ps(sum);
+        }
+    }
+    totals
+}
