@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use cure_training::{CureOptions, Objective, TrainingConfig, ValueSchedule, preset};
+use cure_training::{BatchNormMode, CureOptions, Objective, TrainingConfig, ValueSchedule, preset};
 
 use super::derivatives::{DIRECTIONS, SCALES, parse_word};
 use super::run::{self, RunConfig, TrainingArguments};
@@ -57,6 +57,11 @@ pub(crate) struct Options {
     /// The direction z: sign, gradient or gaussian.
     #[arg(long, value_name = "NAME", help_heading = "CURE")]
     direction: Option<String>,
+    /// BatchNorm: `frozen` keeps the running statistics in every pass (fastest, and steadiest for
+    /// short runs); `mixed` has the loss over the batch and the regulariser frozen; `train` has
+    /// every pass over the batch but the one that finds z.
+    #[arg(long, value_name = "MODE", help_heading = "CURE")]
+    batch_norm: Option<String>,
     /// Go on with the run in this folder.
     #[arg(long, value_name = "DIR", exclusive = true)]
     resume: Option<PathBuf>,
@@ -117,11 +122,12 @@ impl Options {
     }
 
     fn apply_cure(&self, config: &mut RunConfig) -> Outcome {
-        let asked = [&self.gamma, &self.h, &self.scale, &self.direction];
+        let asked = [&self.gamma, &self.h, &self.scale, &self.direction, &self.batch_norm];
         let Objective::Cure(cure) = &mut config.training.objective else {
             return match self.squared.is_some() || asked.iter().any(|flag| flag.is_some()) {
                 true => Err(Failure::Input(
-                    "--gamma, --h, --scale, --squared and --direction belong to --method cure"
+                    "--gamma, --h, --scale, --squared, --direction and --batch-norm belong to \
+                     --method cure"
                         .into(),
                 )),
                 false => Ok(()),
@@ -132,6 +138,12 @@ impl Options {
         }
         if let Some(direction) = &self.direction {
             cure.direction = parse_word("direction", direction, &DIRECTIONS)?;
+        }
+        if let Some(mode) = &self.batch_norm {
+            use BatchNormMode::{Eval, Train};
+            let modes =
+                [("frozen", (Eval, Eval)), ("mixed", (Train, Eval)), ("train", (Train, Train))];
+            (cure.loss_mode, cure.regularizer_mode) = parse_word("batch-norm", mode, &modes)?;
         }
         if let Some(squared) = self.squared {
             cure.squared = squared;

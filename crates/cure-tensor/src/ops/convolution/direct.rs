@@ -1,10 +1,11 @@
 //! 3×3 convolutions of stride 1 without gathering columns, on AVX-512.
 //!
-//! The rows of a tile are copied once into cache with one zero between them: a row's right border
-//! is the next one's left. In that layout a tap is a constant offset, so an output is
-//! Σ w[tap]·x[p + offset(tap)] over contiguous memory, and the register tile (8 channels × 48
-//! positions) needs 3 loads and 8 broadcasts for 24 multiply-adds. The positions between rows are
-//! computed and thrown away: 1/W of the work, which is why narrow planes take the other path.
+//! The rows of a tile are copied into cache three times, moved right by one, as they are, and moved
+//! left by one, with zeros at the borders. In that layout a tap is a constant offset, so an output is
+//! Σ w[tap]·x[p + offset(tap)] over contiguous memory with loads that stay within cache lines, and the
+//! register tile (8 channels × 48 positions) needs 3 loads and 8 broadcasts for 24 multiply-adds.
+//! Images are kept apart by a line of zeros, whose outputs are thrown away: 1/H of the work, which is
+//! why small planes take the other path.
 
 use std::arch::x86_64::{
     __m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_reduce_add_ps, _mm512_set1_ps,
@@ -29,21 +30,22 @@ const CHANNELS: usize = 8;
 const VECTORS: usize = 3;
 /// Output channels of a register tile of the weight gradient.
 const GRADIENT_CHANNELS: usize = 3;
-/// Narrower planes waste too much between rows.
-const NARROWEST: usize = 8;
+/// Lower planes waste too much between images.
+const LOWEST: usize = 8;
 
 /// Whether this machine and this convolution are the ones meant.
 pub(super) fn applies(geometry: &Geometry) -> bool {
     geometry.kernel == [3, 3]
         && geometry.window == Window { stride: 1, padding: 1, groups: 1 }
-        && geometry.input[1] >= NARROWEST
+        && geometry.input[0] >= LOWEST
         && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
 }
 
 /// Whether the weight gradient is faster this way too. With more channels the product over gathered
 /// columns is: each gathered value then serves more output channels (`docs/decisions.md`).
 pub(super) fn applies_to_gradient(geometry: &Geometry) -> bool {
-    const MOST_CHANNELS: usize = 16;
+    const MOST_CHANNELS: usize = 32;
     applies(geometry) && geometry.channels_in <= MOST_CHANNELS
 }
 
@@ -74,24 +76,37 @@ impl Lines {
 
     /// Output positions, those between rows included.
     fn positions(&self, width: usize) -> usize {
-        (self.rows.len() - 2) * (width + 1)
+        (self.rows.len() - 2) * width
     }
 
-    /// Copies one channel: a zero, then each line followed by a zero, then zeros.
-    fn copy(&self, channel: &[f32], width: usize, out: &mut [f32]) {
-        out[0] = 0.0;
-        let mut at = 1;
-        for row in &self.rows {
+    /// Copies one channel three times, each `length` long: moved right, as it is, moved left.
+    fn copy(&self, channel: &[f32], width: usize, length: usize, out: &mut [f32]) {
+        let (right, rest) = out.split_at_mut(length);
+        let (same, left) = rest.split_at_mut(length);
+        for (line, row) in self.rows.iter().enumerate() {
+            let at = line * width..(line + 1) * width;
+            let (right, same, left) =
+                (&mut right[at.clone()], &mut same[at.clone()], &mut left[at]);
             match row {
                 Some(row) => {
-                    out[at..at + width].copy_from_slice(&channel[row * width..(row + 1) * width])
+                    let row = &channel[row * width..(row + 1) * width];
+                    right[0] = 0.0;
+                    right[1..].copy_from_slice(&row[..width - 1]);
+                    same.copy_from_slice(row);
+                    left[..width - 1].copy_from_slice(&row[1..]);
+                    left[width - 1] = 0.0;
                 }
-                None => out[at..at + width].fill(0.0),
+                None => {
+                    right.fill(0.0);
+                    same.fill(0.0);
+                    left.fill(0.0);
+                }
             }
-            out[at + width] = 0.0;
-            at += width + 1;
         }
-        out[at..].fill(0.0);
+        let end = self.rows.len() * width;
+        for copy in [right, same, left] {
+            copy[end..].fill(0.0);
+        }
     }
 
     /// Copies one channel of an output-shaped tensor to the positions of its outputs, zeros
@@ -100,19 +115,29 @@ impl Lines {
         out.fill(0.0);
         for (index, line) in self.line_of.iter().enumerate() {
             let from = (first + index) * width;
-            out[line * (width + 1)..][..width].copy_from_slice(&channel[from..from + width]);
+            out[line * width..][..width].copy_from_slice(&channel[from..from + width]);
         }
     }
 }
 
-/// Length of a channel of a tile's layout: register tiles may read past the last position.
+/// Copies of each channel in a tile's layout.
+const COPIES: usize = 3;
+
+/// Length of a copy in a tile's layout: register tiles may read past the last position. Whole
+/// cache lines, an odd number of them so that channels do not compete for the same places.
 fn layout_length(lines: usize, width: usize) -> usize {
-    (lines * (width + 1) + 1 + (VECTORS + 1) * LANES).next_multiple_of(LANES) + LANES
+    let vectors = (lines * width + (VECTORS + 1) * LANES).div_ceil(LANES);
+    (vectors | 1) * LANES
+}
+
+/// Where a tap finds its values, from the position of the output.
+fn offsets(length: usize, width: usize) -> [usize; TAPS] {
+    std::array::from_fn(|tap| tap % 3 * length + tap / 3 * width)
 }
 
 /// Rows a tile for `depth` channels in cache: about `budget` values in all.
 fn rows_a_tile(budget: usize, depth: usize, width: usize, fewest: usize, most: usize) -> usize {
-    ((budget / depth.max(1)).clamp(fewest, most) / (width + 1)).max(1)
+    ((budget / depth.max(1)).clamp(fewest, most) / width).max(1)
 }
 
 /// `[C_out, C_in, 3, 3]` as `[C_out/8][C_in][9][8]`, zeros for the missing output channels.
@@ -141,7 +166,7 @@ pub(super) fn correlate(
     const ENOUGH: usize = 24;
     let [height, width] = geometry.input;
     let rows = geometry.batch * height;
-    let step = rows_a_tile(72 * 1024, geometry.channels_in, width, 192, 1088);
+    let step = rows_a_tile(128 * 1024, COPIES * geometry.channels_in, width, 192, 1024);
     let blocks = geometry.channels_out.div_ceil(CHANNELS);
     let tiles = rows.div_ceil(step);
     let blocks_a_task = blocks.div_ceil(ENOUGH.div_ceil(tiles.max(1)).clamp(1, blocks));
@@ -157,33 +182,37 @@ pub(super) fn correlate(
         let last = (first + step).min(rows);
         let lines = Lines::new(first..last, height);
         let length = layout_length(lines.rows.len(), width);
-        with_scratch(geometry.channels_in * length, CHANNELS * length, |layout, product| {
-            for (channel, out) in layout.chunks_exact_mut(length).enumerate() {
-                lines.copy(&x[channel * plane..(channel + 1) * plane], width, out);
-            }
-            let depth = geometry.channels_in * TAPS * CHANNELS;
-            for block in first_block..(first_block + blocks_a_task).min(blocks) {
-                let weights = &packed[block * depth..(block + 1) * depth];
-                // SAFETY: `applies` has seen AVX-512; the layout is long enough by construction.
-                unsafe { block_of_channels(layout, length, weights, &lines, width, product) };
-                for lane in 0..CHANNELS.min(geometry.channels_out - block * CHANNELS) {
-                    let channel = block * CHANNELS + lane;
-                    for (index, line) in lines.line_of.iter().enumerate() {
-                        let start = channel * plane + (first + index) * width;
-                        // SAFETY: tasks cover disjoint rows and channels.
-                        let out = unsafe { shared.range(start, width) };
-                        let from = lane * length + line * (width + 1);
-                        finish(&product[from..from + width], out, channel, start, epilogue);
+        with_scratch(
+            geometry.channels_in * COPIES * length,
+            CHANNELS * length,
+            |layout, product| {
+                for (channel, out) in layout.chunks_exact_mut(COPIES * length).enumerate() {
+                    lines.copy(&x[channel * plane..(channel + 1) * plane], width, length, out);
+                }
+                let depth = geometry.channels_in * TAPS * CHANNELS;
+                for block in first_block..(first_block + blocks_a_task).min(blocks) {
+                    let weights = &packed[block * depth..(block + 1) * depth];
+                    // SAFETY: `applies` has seen AVX-512; the layout is long enough by construction.
+                    unsafe { block_of_channels(layout, length, weights, &lines, width, product) };
+                    for lane in 0..CHANNELS.min(geometry.channels_out - block * CHANNELS) {
+                        let channel = block * CHANNELS + lane;
+                        for (index, line) in lines.line_of.iter().enumerate() {
+                            let start = channel * plane + (first + index) * width;
+                            // SAFETY: tasks cover disjoint rows and channels.
+                            let out = unsafe { shared.range(start, width) };
+                            let from = lane * length + line * width;
+                            finish(&product[from..from + width], out, channel, start, epilogue);
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     });
     output
 }
 
 /// Eight output channels at every position of a tile.
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512vl")]
 unsafe fn block_of_channels(
     layout: &[f32],
     length: usize,
@@ -193,22 +222,23 @@ unsafe fn block_of_channels(
     product: &mut [f32],
 ) {
     let positions = lines.positions(width);
-    let offsets: [usize; TAPS] = std::array::from_fn(|tap| tap / 3 * (width + 1) + tap % 3);
+    let offsets = offsets(length, width);
+    let channels = layout.len() / (COPIES * length);
     let mut position = 0;
     while position < positions {
-        debug_assert!(position + offsets[TAPS - 1] + VECTORS * LANES <= length);
+        debug_assert!(position + 2 * width + VECTORS * LANES <= length);
         // SAFETY: the last tap of the last register tile ends within a channel's layout, whose
         // slack is made for it; the product has eight rows of the same length.
         unsafe {
             let x = layout.as_ptr().add(position);
             let out = product.as_mut_ptr().add(position);
-            register_tile(x, length, layout.len() / length, &offsets, weights.as_ptr(), out);
+            register_tile(x, length, channels, &offsets, weights.as_ptr(), out);
         }
         position += VECTORS * LANES;
     }
 }
 
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512vl")]
 unsafe fn register_tile(
     x: *const f32,
     length: usize,
@@ -222,7 +252,7 @@ unsafe fn register_tile(
         for offset in offsets {
             // SAFETY: promised by the caller; the packed weights hold channels·9·8 values.
             unsafe {
-                let x = x.add(channel * length + offset);
+                let x = x.add(channel * COPIES * length + offset);
                 let values: [__m512; VECTORS] =
                     std::array::from_fn(|vector| _mm512_loadu_ps(x.add(vector * LANES)));
                 for (lane, sums) in sums.iter_mut().enumerate() {
@@ -253,7 +283,7 @@ pub(super) fn weight_gradient(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry)
     let [height, width] = geometry.input;
     let (inner, outer) = (geometry.channels_in, geometry.channels_out);
     let rows = geometry.batch * height;
-    let step = rows_a_tile(320 * 1024, inner + outer, width, 512, 2048);
+    let step = rows_a_tile(320 * 1024, COPIES * inner + outer, width, 256, 2048);
     let tiles = rows.div_ceil(step);
     let size = outer * inner * TAPS;
     let parts = tiles.min(PARTS).min(MOST / size).max(1);
@@ -266,9 +296,10 @@ pub(super) fn weight_gradient(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry)
             let lines = Lines::new(first..(first + step).min(rows), height);
             let length = layout_length(lines.rows.len(), width);
             for (x, g) in pairs {
-                with_scratch(inner * length, outer * length, |xs, gs| {
-                    for (channel, out) in xs.chunks_exact_mut(length).enumerate() {
-                        lines.copy(&x.cpu()[channel * plane..][..plane], width, out);
+                with_scratch(inner * COPIES * length, outer * length, |xs, gs| {
+                    for (channel, out) in xs.chunks_exact_mut(COPIES * length).enumerate() {
+                        let values = &x.cpu()[channel * plane..][..plane];
+                        lines.copy(values, width, length, out);
                     }
                     for (channel, out) in gs.chunks_exact_mut(length).enumerate() {
                         lines.copy_outputs(&g.cpu()[channel * plane..][..plane], first, width, out);
@@ -288,7 +319,7 @@ pub(super) fn weight_gradient(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry)
     output
 }
 
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512vl")]
 unsafe fn add_tile(
     xs: &[f32],
     gs: &[f32],
@@ -297,14 +328,14 @@ unsafe fn add_tile(
     width: usize,
     sum: &mut [f32],
 ) {
-    let (inner, outer) = (xs.len() / length, gs.len() / length);
+    let (inner, outer) = (xs.len() / (COPIES * length), gs.len() / length);
     let steps = lines.positions(width).div_ceil(LANES);
-    let offsets: [usize; TAPS] = std::array::from_fn(|tap| tap / 3 * (width + 1) + tap % 3);
+    let offsets = offsets(length, width);
     // The rows of g stay in the first-level cache while those of x pass by.
     for first in (0..outer).step_by(GRADIENT_CHANNELS) {
         let g = &gs[first * length..];
         let count = GRADIENT_CHANNELS.min(outer - first);
-        for (channel, x) in xs.chunks_exact(length).enumerate() {
+        for (channel, x) in xs.chunks_exact(COPIES * length).enumerate() {
             // SAFETY: every vector read lies within a channel's layout.
             let found = unsafe {
                 match count {
@@ -324,7 +355,7 @@ unsafe fn add_tile(
 }
 
 /// Σₚ g[o][p]·x[p + offset] for `O` output channels and the nine taps.
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512vl")]
 unsafe fn gradient_tile<const O: usize>(
     x: &[f32],
     g: &[f32],

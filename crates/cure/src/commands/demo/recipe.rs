@@ -135,8 +135,9 @@ impl Plan {
         };
         let fgsm = FGSM_EPSILONS
             .map(|epsilon| plan("FGSM", epsilon, format!("fgsm:norm=linf,eps={epsilon}")));
-        let pgd = PGD_EPSILONS
-            .map(|epsilon| plan("PGD-20", epsilon, format!("pgd:norm=linf,eps={epsilon},steps=20")));
+        let pgd = PGD_EPSILONS.map(|epsilon| {
+            plan("PGD-20", epsilon, format!("pgd:norm=linf,eps={epsilon},steps=20"))
+        });
         fgsm.into_iter().chain(pgd).collect()
     }
 

@@ -73,9 +73,8 @@ fn accuracies(story: &Story) -> Table {
     let clean = story.networks.iter().map(|subject| (&subject.evaluation.clean).into()).collect();
     let table = Table::new(caption, columns).row(cells("none (clean)".into(), clean));
     story.plans.iter().enumerate().fold(table, |table, (position, plan)| {
-        let share = |subject: &super::story::Subject| {
-            Share::from(&subject.evaluation.attacks[position])
-        };
+        let share =
+            |subject: &super::story::Subject| Share::from(&subject.evaluation.attacks[position]);
         let shares = story.networks.iter().map(share).collect();
         table.row(cells(format!("{}, ε = {}", plan.family, plan.epsilon), shares))
     })

@@ -10,11 +10,11 @@ use cure_training::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::commands::evaluate::{results, run_evaluation};
-use crate::commands::run::RunConfig;
 use super::measure::Curvature;
 use super::recipe::{Plan, Role};
 use crate::arguments::General;
+use crate::commands::evaluate::{results, run_evaluation};
+use crate::commands::run::RunConfig;
 use crate::failure::{Blame, Failure, Outcome};
 use crate::{interrupt, progress};
 
