@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::parallel::over_pieces;
+use super::parallel::{over_pieces, vectorised};
 use crate::buffer::Buffer;
 use crate::{Result, Tensor, TensorError};
 
@@ -12,28 +12,21 @@ const LANES: usize = 16;
 /// Length of the runs that are summed in `f32` before they are added up in `f64`.
 const RUN: usize = 4096;
 
-/// Σ f(i) over `0..len`, as partial sums in a fixed pattern.
-#[inline]
-fn sum(len: usize, f: impl Fn(usize) -> f32) -> f64 {
+/// Σ f(a, b) over two slices of one length, as partial sums in a fixed pattern.
+#[inline(always)]
+fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
     let mut total = 0.0f64;
-    let mut start = 0;
-    while start < len {
-        let end = (start + RUN).min(len);
+    for (a, b) in a.chunks(RUN).zip(b.chunks(RUN)) {
+        let (a_blocks, a_rest) = a.as_chunks::<LANES>();
+        let (b_blocks, b_rest) = b.as_chunks::<LANES>();
         let mut lanes = [0.0f32; LANES];
-        let mut i = start;
-        while i + LANES <= end {
+        for (a, b) in a_blocks.iter().zip(b_blocks) {
             for lane in 0..LANES {
-                lanes[lane] += f(i + lane);
+                lanes[lane] += f(a[lane], b[lane]);
             }
-            i += LANES;
         }
-        let mut rest = 0.0f32;
-        while i < end {
-            rest += f(i);
-            i += 1;
-        }
+        let rest: f32 = a_rest.iter().zip(b_rest).map(|(&a, &b)| f(a, b)).sum();
         total += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>() + f64::from(rest);
-        start = end;
     }
     total
 }
@@ -57,9 +50,10 @@ pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
     let values = x.cpu();
     let moments = |channel: usize| {
         let row = &values[channel * length..(channel + 1) * length];
-        let mean = sum(length, |i| row[i]) / length as f64;
+        let mean = vectorised(|| sum(row, row, |x, _| x)) / length as f64;
         let centre = mean as f32;
-        let squares = sum(length, |i| (row[i] - centre) * (row[i] - centre)) / length as f64;
+        let squares =
+            vectorised(|| sum(row, row, |x, _| (x - centre) * (x - centre))) / length as f64;
         // The centre was rounded to f32; the second moment about the true mean is a little less.
         (mean, (squares - (mean - f64::from(centre)).powi(2)).max(0.0))
     };
@@ -92,10 +86,10 @@ pub fn channel_sums(a: &Tensor, centre: Option<&[f32]>, b: Option<&Tensor>) -> R
         let range = channel * length..(channel + 1) * length;
         let (left, middle) = (&left[range.clone()], centre.map_or(0.0, |centre| centre[channel]));
         match right {
-            None => sum(length, |i| left[i] - middle),
+            None => vectorised(|| sum(left, left, |a, _| a - middle)),
             Some(right) => {
                 let right = &right[range];
-                sum(length, |i| (left[i] - middle) * right[i])
+                vectorised(|| sum(left, right, |a, b| (a - middle) * b))
             }
         }
     };

@@ -5,15 +5,35 @@ use rayon::prelude::*;
 /// Values a task: long enough to hide the cost of scheduling, short enough to share out.
 const PIECE: usize = 32 * 1024;
 
+/// Runs `work` compiled for the widest vectors of this machine (AVX-512, AVX2, NEON), found at run
+/// time. Additions are neither reordered nor contracted: the bits are the same everywhere.
+#[inline]
+pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    static ARCH: std::sync::LazyLock<pulp::Arch> = std::sync::LazyLock::new(pulp::Arch::new);
+    ARCH.dispatch(Inlined(work))
+}
+
+/// A closure that is compiled into whoever calls it, with the caller's instructions.
+struct Inlined<F>(F);
+
+impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Inlined<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn call(self) -> R {
+        (self.0)()
+    }
+}
+
 /// Calls `work(offset, piece)` on consecutive pieces of `output`, in parallel when it pays.
 pub(super) fn over_pieces(output: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
     if output.len() <= PIECE {
-        work(0, output);
+        vectorised(|| work(0, output));
     } else {
         output
             .par_chunks_mut(PIECE)
             .enumerate()
-            .for_each(|(index, piece)| work(index * PIECE, piece));
+            .for_each(|(index, piece)| vectorised(|| work(index * PIECE, piece)));
     }
 }
 
@@ -27,14 +47,16 @@ pub(super) fn over_rows(
         return;
     }
     if output.len() <= PIECE {
-        output.chunks_mut(row_length).enumerate().for_each(|(row, values)| work(row, values));
+        vectorised(|| {
+            output.chunks_mut(row_length).enumerate().for_each(|(row, values)| work(row, values));
+        });
     } else {
         let rows_a_task = (PIECE / 4).div_ceil(row_length);
         output
             .par_chunks_mut(row_length)
             .with_min_len(rows_a_task)
             .enumerate()
-            .for_each(|(row, values)| work(row, values));
+            .for_each(|(row, values)| vectorised(|| work(row, values)));
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::super::parallel::vectorised;
 use super::geometry::Geometry;
 
 /// A run of output positions within one row of one output plane.
@@ -48,6 +49,18 @@ impl Tile {
     /// Fills `out` with a row of `stride` values for each of `channels` and each tap; columns
     /// past the tile are zero.
     pub(super) fn gather(
+        &self,
+        x: &[f32],
+        geometry: &Geometry,
+        channels: Range<usize>,
+        out: &mut [f32],
+        stride: usize,
+    ) {
+        vectorised(|| self.gather_rows(x, geometry, channels, out, stride));
+    }
+
+    #[inline(always)]
+    fn gather_rows(
         &self,
         x: &[f32],
         geometry: &Geometry,

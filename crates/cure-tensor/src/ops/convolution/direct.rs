@@ -49,61 +49,65 @@ pub(super) fn applies_to_gradient(geometry: &Geometry) -> bool {
     applies(geometry) && geometry.channels_in <= MOST_CHANNELS
 }
 
-/// Rows of the batch, `first..last`, counted through all samples, with the rows around them.
+/// Consecutive rows of one image that lie on consecutive lines of a tile's layout.
+struct Run {
+    line: usize,
+    row: usize,
+    count: usize,
+}
+
+/// Rows of the batch, `first..last`, counted through all samples, with the rows around them:
+/// images are kept apart by lines of zeros.
 struct Lines {
-    /// For each line of the layout the row it holds; `None` is a line of zeros.
-    rows: Vec<Option<usize>>,
-    /// For each output row, the line its outputs are computed in.
-    line_of: Vec<usize>,
+    /// What the lines hold; the others are zero.
+    runs: Vec<Run>,
+    /// The rows whose outputs are computed, each on the line above its own (taps look down two).
+    outputs: Vec<Run>,
+    count: usize,
 }
 
 impl Lines {
     fn new(rows: Range<usize>, height: usize) -> Self {
-        let (mut lines, mut line_of) = (Vec::new(), Vec::new());
-        for row in rows.clone() {
-            if row % height == 0 {
-                // The line above an image; between two images it serves both.
-                lines.push(None);
-            } else if row == rows.start {
-                lines.push(Some(row - 1));
-            }
-            line_of.push(lines.len() - 1);
-            lines.push(Some(row));
+        let (mut runs, mut outputs) = (Vec::new(), Vec::new());
+        let (mut row, mut line) = (rows.start, 0);
+        while row < rows.end {
+            let end = rows.end.min((row / height + 1) * height);
+            // The row above, or a line of zeros that also ends the image before.
+            let above = usize::from(!row.is_multiple_of(height));
+            let below = usize::from(!end.is_multiple_of(height));
+            let count = end - row + above + below;
+            runs.push(Run { line: line + 1 - above, row: row - above, count });
+            outputs.push(Run { line, row, count: end - row });
+            line += end - row + 1;
+            row = end;
         }
-        lines.push(if rows.end.is_multiple_of(height) { None } else { Some(rows.end) });
-        Self { rows: lines, line_of }
+        Self { runs, outputs, count: line + 1 }
     }
 
-    /// Output positions, those between rows included.
+    /// Output positions, those between images included.
     fn positions(&self, width: usize) -> usize {
-        (self.rows.len() - 2) * width
+        (self.count - 2) * width
     }
 
     /// Copies one channel three times, each `length` long: moved right, as it is, moved left.
     fn copy(&self, channel: &[f32], width: usize, length: usize, out: &mut [f32]) {
         let (right, rest) = out.split_at_mut(length);
         let (same, left) = rest.split_at_mut(length);
-        for (line, row) in self.rows.iter().enumerate() {
-            let at = line * width..(line + 1) * width;
-            let (right, same, left) =
-                (&mut right[at.clone()], &mut same[at.clone()], &mut left[at]);
-            match row {
-                Some(row) => {
-                    let row = &channel[row * width..(row + 1) * width];
-                    right[0] = 0.0;
-                    right[1..].copy_from_slice(&row[..width - 1]);
-                    same.copy_from_slice(row);
-                    left[..width - 1].copy_from_slice(&row[1..]);
-                    left[width - 1] = 0.0;
-                }
-                None => {
-                    right.fill(0.0);
-                    same.fill(0.0);
-                    left.fill(0.0);
-                }
+        let mut end = 0;
+        for run in &self.runs {
+            let (at, len) = (run.line * width, run.count * width);
+            let from = &channel[run.row * width..][..len];
+            for copy in [&mut *right, &mut *same, &mut *left] {
+                copy[end..at].fill(0.0);
             }
+            end = at + len;
+            right[at + 1..end].copy_from_slice(&from[..len - 1]);
+            same[at..end].copy_from_slice(from);
+            left[at..end - 1].copy_from_slice(&from[1..]);
+            // What crossed from one row to the next.
+            right[at..end].iter_mut().step_by(width).for_each(|value| *value = 0.0);
+            left[at + width - 1..end].iter_mut().step_by(width).for_each(|value| *value = 0.0);
         }
-        let end = self.rows.len() * width;
         for copy in [right, same, left] {
             copy[end..].fill(0.0);
         }
@@ -111,11 +115,11 @@ impl Lines {
 
     /// Copies one channel of an output-shaped tensor to the positions of its outputs, zeros
     /// elsewhere.
-    fn copy_outputs(&self, channel: &[f32], first: usize, width: usize, out: &mut [f32]) {
+    fn copy_outputs(&self, channel: &[f32], width: usize, out: &mut [f32]) {
         out.fill(0.0);
-        for (index, line) in self.line_of.iter().enumerate() {
-            let from = (first + index) * width;
-            out[line * width..][..width].copy_from_slice(&channel[from..from + width]);
+        for run in &self.outputs {
+            let len = run.count * width;
+            out[run.line * width..][..len].copy_from_slice(&channel[run.row * width..][..len]);
         }
     }
 }
@@ -181,7 +185,7 @@ pub(super) fn correlate(
     tasks.into_par_iter().for_each(|(first, first_block)| {
         let last = (first + step).min(rows);
         let lines = Lines::new(first..last, height);
-        let length = layout_length(lines.rows.len(), width);
+        let length = layout_length(lines.count, width);
         with_scratch(
             geometry.channels_in * COPIES * length,
             CHANNELS * length,
@@ -196,12 +200,13 @@ pub(super) fn correlate(
                     unsafe { block_of_channels(layout, length, weights, &lines, width, product) };
                     for lane in 0..CHANNELS.min(geometry.channels_out - block * CHANNELS) {
                         let channel = block * CHANNELS + lane;
-                        for (index, line) in lines.line_of.iter().enumerate() {
-                            let start = channel * plane + (first + index) * width;
+                        for run in &lines.outputs {
+                            let (start, len) =
+                                (channel * plane + run.row * width, run.count * width);
                             // SAFETY: tasks cover disjoint rows and channels.
-                            let out = unsafe { shared.range(start, width) };
-                            let from = lane * length + line * width;
-                            finish(&product[from..from + width], out, channel, start, epilogue);
+                            let out = unsafe { shared.range(start, len) };
+                            let from = lane * length + run.line * width;
+                            finish(&product[from..from + len], out, channel, start, epilogue);
                         }
                     }
                 }
@@ -294,7 +299,7 @@ pub(super) fn weight_gradient(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry)
         let (from, to) = (part * tiles_a_part * step, (part + 1) * tiles_a_part * step);
         for first in (from..to.min(rows)).step_by(step) {
             let lines = Lines::new(first..(first + step).min(rows), height);
-            let length = layout_length(lines.rows.len(), width);
+            let length = layout_length(lines.count, width);
             for (x, g) in pairs {
                 with_scratch(inner * COPIES * length, outer * length, |xs, gs| {
                     for (channel, out) in xs.chunks_exact_mut(COPIES * length).enumerate() {
@@ -302,7 +307,7 @@ pub(super) fn weight_gradient(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry)
                         lines.copy(values, width, length, out);
                     }
                     for (channel, out) in gs.chunks_exact_mut(length).enumerate() {
-                        lines.copy_outputs(&g.cpu()[channel * plane..][..plane], first, width, out);
+                        lines.copy_outputs(&g.cpu()[channel * plane..][..plane], width, out);
                     }
                     // SAFETY: `applies` has seen AVX-512; both layouts have the same length.
                     unsafe { add_tile(xs, gs, length, &lines, width, &mut sum) };

@@ -3,7 +3,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::activation::Activation;
-use super::super::parallel::SharedOutput;
+use super::super::parallel::{SharedOutput, vectorised};
 use super::columns::Tile;
 use super::geometry::{Geometry, Kernel, Window};
 use super::product::{Rows, multiply, with_scratch};
@@ -184,26 +184,29 @@ pub(super) fn finish_in_place(
     start: usize,
     epilogue: Epilogue<'_>,
 ) {
-    let at = start..start + out.len();
-    if let Some(bias) = epilogue.bias {
-        let bias = bias[channel];
-        out.iter_mut().for_each(|value| *value += bias);
-    }
-    if let Some(residual) = epilogue.residual {
-        let residual = &residual.cpu()[at.clone()];
-        out.iter_mut().zip(residual).for_each(|(value, &other)| *value += other);
-    }
-    match epilogue.activation {
-        None => {}
-        Some(Activation::Relu) => {
-            out.iter_mut().for_each(|value| *value = if *value <= 0.0 { 0.0 } else { *value });
+    vectorised(|| {
+        let at = start..start + out.len();
+        let bias = epilogue.bias.map(|bias| bias[channel]);
+        let residual = epilogue.residual.map(|residual| &residual.cpu()[at.clone()]);
+        match (bias, residual) {
+            (None, None) => {}
+            (Some(bias), None) => out.iter_mut().for_each(|value| *value += bias),
+            (bias, Some(residual)) => {
+                let bias = bias.unwrap_or(0.0);
+                out.iter_mut().zip(residual).for_each(|(value, &other)| *value += bias + other);
+            }
         }
-        Some(kind) => out.iter_mut().for_each(|value| *value = kind.value(*value)),
-    }
-    if let Some(mask) = epilogue.mask {
-        let mask = &mask.cpu()[at];
-        for (value, &mask) in out.iter_mut().zip(mask) {
-            *value = if mask > 0.0 { *value } else { 0.0 };
+        match epilogue.activation {
+            None => {}
+            Some(Activation::Relu) => {
+                out.iter_mut().for_each(|value| *value = if *value <= 0.0 { 0.0 } else { *value });
+            }
+            Some(kind) => out.iter_mut().for_each(|value| *value = kind.value(*value)),
         }
-    }
+        if let Some(mask) = epilogue.mask {
+            for (value, &mask) in out.iter_mut().zip(&mask.cpu()[at]) {
+                *value = if mask > 0.0 { *value } else { 0.0 };
+            }
+        }
+    });
 }
