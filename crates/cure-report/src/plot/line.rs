@@ -14,7 +14,7 @@ use crate::{Figure, ReportError};
 
 /// Up to this many points a series has a marker and an error bar at each;
 /// beyond it a few markers along the line and a shaded band, which do not clutter.
-const MARKER_LIMIT: usize = 40;
+const MARKER_LIMIT: usize = 24;
 /// Markers along a series of more points.
 const SPARSE_MARKERS: usize = 8;
 

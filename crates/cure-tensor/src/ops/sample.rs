@@ -66,7 +66,12 @@ pub fn sample_l1(x: &Tensor) -> Result<Vec<f64>> {
 pub fn sample_linf(x: &Tensor) -> Result<Vec<f64>> {
     reduce("sample_linf", x, |row| {
         row.iter().fold(0.0, |most: f64, &value| {
-            if value.is_nan() { f64::NAN } else { most.max(f64::from(value.abs())) }
+            // `max` prefers a number to NaN; here NaN must win, and stay.
+            if value.is_nan() || most.is_nan() {
+                f64::NAN
+            } else {
+                most.max(f64::from(value.abs()))
+            }
         })
     })
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cure_attacks::Verdict;
 use cure_data::Dataset;
 use cure_network::Classifier as _;
 use cure_report::plot::{LinePlot, Series};
@@ -9,7 +10,7 @@ use cure_report::{AdversarialExample, Figure, Image, ImageGrid, Prediction};
 use cure_tensor::{Tensor, ops};
 use cure_training::EpochRow;
 
-use super::recipe::{HEADLINE, Role};
+use super::recipe::{HEADLINE, Role, VALIDATION_STEPS};
 use super::story::{Story, Subject};
 use crate::failure::{Blame, Outcome};
 
@@ -107,16 +108,13 @@ fn branches(
 }
 
 fn accuracy(story: &Story) -> Outcome<Figure> {
-    let [original, ..] = &story.networks;
-    let attack = original.training.attack().map(|attack| attack.spec.to_string());
     let mut plot = LinePlot::new("Accuracy on the validation images", "epoch", "accuracy")
         .percent_y()
         .y_range(0.0, 1.0)
         .caption(format!(
-            "Fine-tuning begins behind epoch {}. Under attack: {}. No network was picked by these \
-             curves; each is the one of its last epoch.",
+            "Fine-tuning begins after epoch {}. Under attack: PGD, {VALIDATION_STEPS} steps at \
+             ε = {HEADLINE}. No network was picked by these curves; each is that of its last epoch.",
             Role::Original.epochs(),
-            attack.unwrap_or_default(),
         ));
     for (name, points) in branches(story, |row| row.validation_accuracy) {
         plot = plot.series(Series::new(format!("clean, {name}"), points));
@@ -130,7 +128,7 @@ fn accuracy(story: &Story) -> Outcome<Figure> {
 fn loss(story: &Story) -> Outcome<Figure> {
     let [_, _, cure] = &story.networks;
     let before = Role::Original.epochs();
-    let mut plot = LinePlot::new("Training: loss and regulariser", "epoch", "mean an epoch")
+    let mut plot = LinePlot::new("Training: loss and regulariser", "epoch", "mean over the epoch")
         .log_y()
         .caption(format!(
             "The loss ℓ without the regulariser; L_r = ‖∇ℓ(x + hz) − ∇ℓ(x)‖ without γ, as h grows \
@@ -144,24 +142,28 @@ fn loss(story: &Story) -> Outcome<Figure> {
     plot.series(Series::new("L_r, with CURE", regularizer)).draw().failed()
 }
 
-/// The first test images that the original and the CURE network both classify correctly, and
-/// what PGD made of them against each.
+/// The first test images that both networks classify correctly and the original loses to the
+/// attack, with what the attack made of them against each network.
 fn images(story: &Story) -> Outcome<Option<Figure>> {
     let [original, _, cure] = &story.networks;
     let right = |subject: &Subject, row: usize| {
         let row = &subject.evaluation.rows[row];
         row.clean_prediction == Some(row.label)
     };
-    let shown: Vec<usize> = (0..story.test.len())
-        .filter(|&row| right(original, row) && right(cure, row))
-        .take(SHOWN)
+    let stands = |subject: &Subject, row: usize| {
+        subject.evaluation.rows[row].attacks[subject.headline].verdict == Verdict::Robust
+    };
+    let lost: Vec<usize> = (0..story.test.len())
+        .filter(|&row| right(original, row) && right(cure, row) && !stands(original, row))
         .collect();
+    let shown = &lost[..lost.len().min(SHOWN)];
     if shown.is_empty() {
         return Ok(None);
     }
-    let clean = story.test.batch(&shown).failed()?.images;
+    let held = lost.iter().filter(|&&row| stands(cure, row)).count();
+    let clean = story.test.batch(shown).failed()?.images;
+    let views = [View::of(original, &clean, shown)?, View::of(cure, &clean, shown)?];
     let mut examples = Vec::new();
-    let views = [View::of(original, &clean, &shown)?, View::of(cure, &clean, &shown)?];
     for (place, &row) in shown.iter().enumerate() {
         for (view, name) in views.iter().zip(["original", "with CURE"]) {
             examples.push(view.example(name, &story.test, row, place)?);
@@ -170,9 +172,12 @@ fn images(story: &Story) -> Outcome<Option<Figure>> {
     let title = format!("What PGD-20 at ε = {HEADLINE} makes of the same images");
     let mut grid = ImageGrid::adversarial(title, &examples).failed()?;
     grid.caption = format!(
-        "The first {} test images that both networks classify correctly, each attacked against \
-         each. The confidence is the predicted class's. {}",
+        "The first {} of the {} test images that both networks classify correctly and the original \
+         loses to the attack; the network fine-tuned with CURE holds {held} of the {}. The \
+         confidence is the predicted class's. {}",
         shown.len(),
+        lost.len(),
+        lost.len(),
         grid.caption
     );
     grid.draw().failed().map(Some)

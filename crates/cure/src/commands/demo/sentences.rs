@@ -119,12 +119,12 @@ impl Facts {
         let [before, _, after] = self.regularizer;
         let curvature = match before / after {
             factor if factor > 1.0 && factor.is_finite() => {
-                format!("fell from {before:.3} to {after:.3}, by the factor {factor:.1}")
+                format!("fell from {before:.2} to {after:.2}, by the factor {factor:.1}")
             }
             factor if factor < 1.0 && factor > 0.0 => {
-                format!("rose from {before:.3} to {after:.3}, by the factor {:.1}", 1.0 / factor)
+                format!("rose from {before:.2} to {after:.2}, by the factor {:.1}", 1.0 / factor)
             }
-            _ => format!("was {before:.3} and is {after:.3}"),
+            _ => format!("was {before:.2} and is {after:.2}"),
         };
         format!(
             "The same fine-tuning without the regulariser ends at {}, {judgement}; the mean \
@@ -201,7 +201,7 @@ mod tests {
         assert!(stands.contains("with CURE 49.7 % stand"), "{stands}");
         assert!(stands.contains("from 91.1 % to 88.6 %"), "{stands}");
         assert!(reason.contains("ends at 22.8 %, so the gain is the regulariser's"), "{reason}");
-        assert!(reason.contains("fell from 2.000 to 0.500, by the factor 4.0"), "{reason}");
+        assert!(reason.contains("fell from 2.00 to 0.50, by the factor 4.0"), "{reason}");
     }
 
     #[test]
@@ -209,12 +209,12 @@ mod tests {
         let [_, stands, reason] = summary([80, 82, 85], [0.5, 3.0, 2.0]);
         assert!(stands.contains("no difference that 360 images could show"), "{stands}");
         assert!(reason.contains("too close to tell them apart"), "{reason}");
-        assert!(reason.contains("rose from 0.500 to 2.000, by the factor 4.0"), "{reason}");
+        assert!(reason.contains("rose from 0.50 to 2.00, by the factor 4.0"), "{reason}");
         let [falls, stands, reason] = summary([320, 320, 80], [0.0, 0.0, 0.0]);
         assert!(falls.contains("correctly, and still 88.9 %"), "{falls}");
         assert!(stands.contains("did harm: 22.2 % stand"), "{stands}");
         assert!(reason.contains("ends at 88.9 %, more than with it"), "{reason}");
-        assert!(reason.contains("was 0.000 and is 0.000"), "{reason}");
+        assert!(reason.contains("was 0.00 and is 0.00"), "{reason}");
         // Better than the control, which fell, but not than before.
         let [_, _, reason] = summary([180, 80, 179], [1.0, 1.0, 1.0]);
         assert!(reason.contains("less than with it"), "{reason}");
