@@ -96,7 +96,7 @@ pub fn channel_sums(a: &Tensor, centre: Option<&[f32]>, b: Option<&Tensor>) -> R
     Ok((0..count).into_par_iter().map(one).collect())
 }
 
-/// Σᵢ cᵢ[channel]·tᵢ + constant[channel].
+/// `Σᵢ cᵢ[channel]·tᵢ + constant[channel]`.
 ///
 /// # Shapes
 /// Each tensor `[C, …]`, alike; each coefficient vector and the constant have `C` entries.

@@ -130,7 +130,7 @@ pub fn direction_of_sign(x: &Tensor) -> Result<Tensor> {
     normalised(&super::map(x.clone(), sign))
 }
 
-/// x + factors[n]·v of each sample.
+/// `x[n] + factors[n]·v[n]`.
 ///
 /// # Errors
 /// If shapes or lengths differ.
