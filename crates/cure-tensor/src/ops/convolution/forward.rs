@@ -6,7 +6,7 @@ use super::super::activation::Activation;
 use super::super::parallel::{SharedOutput, vectorised};
 use super::columns::Tile;
 use super::geometry::{Geometry, Kernel, Window};
-use super::product::{Rows, multiply, with_scratch};
+use super::product::{Matrix, multiply, with_scratch};
 use crate::buffer::Buffer;
 use crate::{Result, Tensor, TensorError};
 
@@ -147,8 +147,8 @@ pub(super) fn correlate_by_columns(
                 let weights = &weight[task.channels.start * inner * taps + first * taps..];
                 multiply(
                     [rows, padded, depth],
-                    Rows { values: weights, stride: inner * taps },
-                    Rows { values: columns, stride },
+                    Matrix::rows(weights, inner * taps),
+                    Matrix::rows(columns, stride),
                     product,
                     stride,
                     first > 0,

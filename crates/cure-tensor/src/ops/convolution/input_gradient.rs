@@ -4,7 +4,7 @@ use super::super::parallel::{SharedOutput, over_rows};
 use super::columns::Tile;
 use super::forward::{Epilogue, correlate, finish_in_place};
 use super::geometry::{Geometry, Kernel, Window};
-use super::product::{Rows, transposed_multiply, with_scratch};
+use super::product::{Matrix, multiply, with_scratch};
 use crate::buffer::Buffer;
 use crate::{Result, Tensor, TensorError};
 
@@ -88,10 +88,10 @@ fn scatter(g: &[f32], weight: &[f32], geometry: &Geometry) -> Buffer {
             for (round, from) in (0..outer).step_by(super::product::LONGEST_INNER).enumerate() {
                 let count = super::product::LONGEST_INNER.min(outer - from);
                 let weights = &weight[((group * outer + from) * inner + first) * taps..];
-                transposed_multiply(
+                multiply(
                     [depth, stride - 16, count],
-                    Rows { values: weights, stride: inner * taps },
-                    Rows { values: &right[from * stride..], stride },
+                    Matrix::transposed(weights, inner * taps),
+                    Matrix::rows(&right[from * stride..], stride),
                     columns,
                     stride,
                     round > 0,

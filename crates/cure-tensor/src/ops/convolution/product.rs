@@ -8,31 +8,44 @@ use gemm::Parallelism;
 /// an element of the product is one chain of fused multiply-adds.
 pub(super) const LONGEST_INNER: usize = 512;
 
-/// A row-major matrix in memory: pointer to its first element and distance between rows.
+/// A matrix in memory: distances between its rows and between its columns.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) stride: usize,
+pub(super) struct Matrix<'a> {
+    values: &'a [f32],
+    row: usize,
+    column: usize,
 }
 
-impl Rows<'_> {
+impl<'a> Matrix<'a> {
+    /// Rows of contiguous values, `stride` apart.
+    pub(super) fn rows(values: &'a [f32], stride: usize) -> Self {
+        Self { values, row: stride, column: 1 }
+    }
+
+    /// The transpose of [`Matrix::rows`].
+    pub(super) fn transposed(values: &'a [f32], stride: usize) -> Self {
+        Self { values, row: 1, column: stride }
+    }
+
     fn covers(&self, rows: usize, columns: usize) -> bool {
-        rows == 0 || (rows - 1) * self.stride + columns <= self.values.len()
+        rows == 0
+            || columns == 0
+            || (rows - 1) * self.row + (columns - 1) * self.column < self.values.len()
     }
 }
 
-/// `out (+)= a · b` for row-major `a` (`m × k`), `b` (`k × n`) and `out` (`m × n`); adds to what
-/// is there if `accumulate`.
+/// `out (+)= a · b` for `a` of `m × k`, `b` of `k × n` and row-major `out` of `m × n`; adds to what is
+/// there if `accumulate`.
 pub(super) fn multiply(
     [m, n, k]: [usize; 3],
-    a: Rows<'_>,
-    b: Rows<'_>,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
     out: &mut [f32],
     out_stride: usize,
     accumulate: bool,
 ) {
     assert!(a.covers(m, k) && b.covers(k, n));
-    assert!(m == 0 || (m - 1) * out_stride + n <= out.len());
+    assert!(m == 0 || n == 0 || (m - 1) * out_stride + n <= out.len());
     // SAFETY: the assertions above keep every access in bounds; `out` is exclusive.
     unsafe {
         gemm::gemm(
@@ -44,85 +57,11 @@ pub(super) fn multiply(
             out_stride as isize,
             accumulate,
             a.values.as_ptr(),
-            1,
-            a.stride as isize,
+            a.column as isize,
+            a.row as isize,
             b.values.as_ptr(),
-            1,
-            b.stride as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
-
-/// `out (+)= a · bᵀ` for row-major `a` (`m × k`), `b` (`n × k`) and `out` (`m × n`).
-pub(super) fn multiply_transposed(
-    [m, n, k]: [usize; 3],
-    a: Rows<'_>,
-    b: Rows<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-    accumulate: bool,
-) {
-    assert!(a.covers(m, k) && b.covers(n, k));
-    assert!(m == 0 || (m - 1) * out_stride + n <= out.len());
-    // SAFETY: the assertions above keep every access in bounds; `out` is exclusive.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            out_stride as isize,
-            accumulate,
-            a.values.as_ptr(),
-            1,
-            a.stride as isize,
-            b.values.as_ptr(),
-            b.stride as isize,
-            1,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
-
-/// `out (+)= aᵀ · b` for row-major `a` (`k × m`), `b` (`k × n`) and `out` (`m × n`).
-pub(super) fn transposed_multiply(
-    [m, n, k]: [usize; 3],
-    a: Rows<'_>,
-    b: Rows<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-    accumulate: bool,
-) {
-    assert!(a.covers(k, m) && b.covers(k, n));
-    assert!(m == 0 || (m - 1) * out_stride + n <= out.len());
-    // SAFETY: the assertions above keep every access in bounds; `out` is exclusive.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            out_stride as isize,
-            accumulate,
-            a.values.as_ptr(),
-            a.stride as isize,
-            1,
-            b.values.as_ptr(),
-            1,
-            b.stride as isize,
+            b.column as isize,
+            b.row as isize,
             1.0,
             1.0,
             false,

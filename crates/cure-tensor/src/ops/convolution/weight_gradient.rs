@@ -2,7 +2,7 @@ use rayon::prelude::*;
 
 use super::columns::Tile;
 use super::geometry::{Geometry, Window};
-use super::product::{LONGEST_INNER, Rows, multiply_transposed, with_scratch};
+use super::product::{LONGEST_INNER, Matrix, multiply, with_scratch};
 use crate::buffer::Buffer;
 use crate::{Result, Tensor, TensorError};
 
@@ -70,13 +70,10 @@ pub(super) fn accumulate_by_columns(pairs: &[(&Tensor, &Tensor)], geometry: &Geo
                 with_scratch(depth * stride, 0, |columns, _| {
                     let channels = group * inner + first..group * inner + last;
                     pieces.gather(x.cpu(), geometry, channels, columns, stride);
-                    multiply_transposed(
+                    multiply(
                         [outer, depth, width],
-                        Rows {
-                            values: &g.cpu()[group * outer * positions + start..],
-                            stride: positions,
-                        },
-                        Rows { values: columns, stride },
+                        Matrix::rows(&g.cpu()[group * outer * positions + start..], positions),
+                        Matrix::transposed(columns, stride),
                         &mut sum,
                         depth,
                         true,
