@@ -329,7 +329,8 @@ impl<'a> Linearization<'a> {
             if purpose.input || node.inputs.iter().any(|&input| self.program.trained[input]) {
                 let target = node.inputs[0];
                 // The last contribution takes the sum of the others and the ReLU with it.
-                let is_last = self.program.first_use[target] == id;
+                let is_last =
+                    self.program.first_use[target] == id && !node.inputs[1..].contains(&target);
                 let mask = if is_last { self.relu_mask(target) } else { None };
                 let sum = arriving[target].clone();
                 let pulled = match primitive.fused_pullback(&at, &g, sum.as_ref(), mask) {

@@ -75,7 +75,7 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let len = self.0.len();
-        if len < SMALLEST_KEPT {
+        if !(SMALLEST_KEPT..=MOST_KEPT).contains(&len) {
             return;
         }
         let values = std::mem::take(&mut self.0);

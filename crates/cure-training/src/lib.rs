@@ -25,8 +25,8 @@ pub use config::{Selection, TrainingConfig, Validation};
 pub use error::{Result, TrainingError};
 pub use metrics::EpochRow;
 pub use objective::{
-    BatchNormMode, CureOptions, Direction, EpochValues, Objective, RegularizerTerms, SampleStreams,
-    Scale, StepOutcome, regularizer,
+    BatchNormMode, CureOptions, Derivatives, Direction, EpochValues, Objective, RegularizerTerms,
+    SampleStreams, Scale, StepOutcome, derivatives, regularizer,
 };
 pub use observer::{Control, Event, Observer};
 pub use optimizer::{Optimizer, OptimizerOptions};

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::failure::{Blame, Failure, Outcome};
 
-/// Prints to standard output; a reader that went away (`cure … | head`) ends the program quietly.
+/// Prints to standard output; that a reader went away (`cure … | head`) is no failure.
 pub(crate) fn print(text: &str) -> Outcome {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.failed(),
     }
 }
@@ -23,18 +23,32 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Outcome {
     cure_report::write_atomically(path, text.as_bytes()).failed()
 }
 
-/// Refuses a path whose folder is not there, before any work is done for it.
-pub(crate) fn check_parent(path: &Path) -> Outcome {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    match parent {
-        Some(parent) if !parent.is_dir() => Err(Failure::Input(format!(
-            "{} cannot be written: the folder {} does not exist",
-            path.display(),
-            parent.display()
-        ))),
-        _ if path.is_dir() => {
-            Err(Failure::Input(format!("{} is a folder, not a file", path.display())))
+/// Refuses, before any work is done for them, outputs that cannot be written, that would replace one
+/// of the inputs or something that is no file, or that are named twice.
+pub(crate) fn check_outputs(outputs: &[&Path], inputs: &[&Path]) -> Outcome {
+    let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    };
+    for (position, path) in outputs.iter().enumerate() {
+        let refuse = |reason: String| {
+            Err(Failure::Input(format!("{} cannot be written: {reason}", path.display())))
+        };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent
+            && !parent.is_dir()
+        {
+            return refuse(format!("the folder {} does not exist", parent.display()));
         }
-        _ => Ok(()),
+        if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+            return refuse("it is there and is not a plain file; name another".into());
+        }
+        if inputs.iter().any(|input| same(path, input)) {
+            return refuse("it is one of the inputs; name another".into());
+        }
+        if outputs[..position].iter().any(|other| same(path, other)) {
+            return refuse("two outputs have this name; name them apart".into());
+        }
     }
+    Ok(())
 }

@@ -161,10 +161,18 @@ impl Architecture {
         if self.family == Family::ResNet2b && self.input != [3, 32, 32] {
             return refuse(format!("takes images of [3, 32, 32], not {:?}", self.input));
         }
+        if self.classes > 1_000_000 || self.input.iter().any(|&side| side > 4096) {
+            let (classes, input) = (self.classes, self.input);
+            return refuse(format!(
+                "{classes} classes of images {input:?}; accepted are 1,000,000 classes, 4096 a side"
+            ));
+        }
         if let Family::Wide { depth, widen } = self.family
-            && (depth < 10 || !(depth - 4).is_multiple_of(6) || widen == 0)
+            && (!(10..=1000).contains(&depth)
+                || !(depth - 4).is_multiple_of(6)
+                || !(1..=64).contains(&widen))
         {
-            return refuse("the depth is 6n + 4 (10, 16, 22, 28, …), the width at least 1".into());
+            return refuse("the depth is 6n + 4 from 10 to 1000, the width 1 to 64".into());
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ pub(super) fn over_rows(
 #[derive(Clone, Copy)]
 pub(super) struct SharedOutput(*mut f32);
 
-// SAFETY: the pointer is only used through `row`, whose callers promise disjoint ranges.
+// SAFETY: the pointer is only used through `range`, whose callers promise disjoint ranges.
 unsafe impl Send for SharedOutput {}
 // SAFETY: as above.
 unsafe impl Sync for SharedOutput {}

@@ -97,9 +97,44 @@ pub fn softmax_covariance(probabilities: &Tensor, v: &Tensor) -> Result<Tensor> 
     }
     let mut output = Vec::with_capacity(n * k);
     for (p, v) in probabilities.cpu().chunks_exact(k.max(1)).zip(v.cpu().chunks_exact(k.max(1))) {
-        let mean: f64 = p.iter().zip(v).map(|(&p, &v)| f64::from(p) * f64::from(v)).sum();
-        output
-            .extend(p.iter().zip(v).map(|(&p, &v)| (f64::from(p) * (f64::from(v) - mean)) as f32));
+        // The covariance does not see a constant added to v. Taking away the likeliest class's
+        // entry leaves no term with its probability, which rounds to 1 where the network is sure.
+        let likeliest = (0..k).fold(0, |best, class| if p[class] > p[best] { class } else { best });
+        let reference = f64::from(v[likeliest]);
+        let v = v.iter().map(|&v| f64::from(v) - reference);
+        let mean: f64 = p.iter().zip(v.clone()).map(|(&p, v)| f64::from(p) * v).sum();
+        output.extend(p.iter().zip(v).map(|(&p, v)| (f64::from(p) * (v - mean)) as f32));
     }
     Tensor::new(&[n, k], output)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A network this sure has a probability that single precision calls 1; neither derivative of
+    /// the cross-entropy may lose the label's entry for it.
+    #[test]
+    fn derivatives_are_exact_where_the_network_is_sure() {
+        let (logits, v) = ([20.0f64, 0.0, -1.0], [1.0f32, 0.3, -0.5]);
+        let total: f64 = logits.iter().map(|o| o.exp()).sum();
+        let p = logits.map(|o| o.exp() / total);
+        let logits = Tensor::new(&[1, 3], logits.map(|o| o as f32).to_vec()).unwrap();
+        let found = cross_entropy(&logits, &[0]).unwrap();
+        let direction = Tensor::new(&[1, 3], v.to_vec()).unwrap();
+        let covariance = softmax_covariance(&found.probabilities, &direction).unwrap();
+        for class in 0..3 {
+            // As sums over the other classes nothing cancels.
+            let others = || (0..3).filter(|&other| other != class);
+            let residual = if class == 0 { -others().map(|o| p[o]).sum::<f64>() } else { p[class] };
+            let product: f64 = others().map(|o| p[class] * p[o] * f64::from(v[class] - v[o])).sum();
+            let close = |found: f32, expected: f64| {
+                let error = (f64::from(found) - expected).abs();
+                assert!(error < 1e-6 * expected.abs(), "{found:e} for {expected:e}");
+            };
+            close(found.residual.host()[class], residual);
+            close(covariance.host()[class], product);
+        }
+    }
 }

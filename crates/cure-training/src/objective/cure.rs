@@ -90,6 +90,8 @@ impl Default for CureOptions {
 /// The two points of the regulariser and what was measured there, per sample.
 #[derive(Debug)]
 pub struct RegularizerTerms {
+    /// z, of unit length in the declared scale: `[N, C, H, W]`.
+    pub direction: Tensor,
     /// x + hz: `[N, C, H, W]`, pixels in [0, 1] but for the step.
     pub perturbed: Tensor,
     /// ∇ℓ(x) with respect to pixels in [0, 1].
@@ -197,7 +199,8 @@ fn scale_channels(x: &Tensor, factors: &[f32]) -> Result<Tensor> {
     Ok(Tensor::new(&shape, values)?)
 }
 
-/// L_r at `images` with BatchNorm's running statistics, without its parameter gradient.
+/// L_r at `images` with BatchNorm's running statistics, without its parameter gradient; and the
+/// loss and the logits of each sample.
 ///
 /// # Errors
 /// If the images do not fit the network or a label is no class.
@@ -215,8 +218,56 @@ pub fn regularizer(
     let z = options.direction(here.adjoint.input(), &unit, streams)?;
     let perturbed = step_along(images, &z, &unit, h)?;
     let there = Point::new(frozen.linearize(&perturbed)?, labels)?;
-    let terms = terms(options, &here, &there, &unit, perturbed)?;
+    let terms = terms(options, &here, &there, &unit, z, perturbed)?;
     Ok((terms, here.loss.losses, here.pass.logits().clone()))
+}
+
+/// Everything CURE's gradient is made of, at one batch, with BatchNorm's running statistics.
+pub struct Derivatives {
+    /// The two points of the regulariser.
+    pub terms: RegularizerTerms,
+    /// ℓ(x) of each sample.
+    pub losses: Vec<f64>,
+    /// f(x): `[N, K]`.
+    pub logits: Tensor,
+    /// The parameter gradient of the mean of ℓ.
+    pub loss_gradient: Gradients,
+    /// The parameter gradient of the mean of L_r, without γ.
+    pub regularizer_gradient: Gradients,
+}
+
+/// The derivatives at `images`, for checking them against any other program.
+///
+/// # Errors
+/// If the images do not fit the network or a label is no class.
+pub fn derivatives(
+    options: &CureOptions,
+    network: &Network,
+    images: &Tensor,
+    labels: &[usize],
+    h: f64,
+    streams: &SampleStreams<'_>,
+) -> Result<Derivatives> {
+    let frozen = network.frozen()?;
+    let here = Point::new(frozen.linearize(images)?, labels)?;
+    let unit = options.unit(network);
+    let z = options.direction(here.adjoint.input(), &unit, streams)?;
+    let perturbed = step_along(images, &z, &unit, h)?;
+    let there = Point::new(frozen.linearize(&perturbed)?, labels)?;
+    let terms = terms(options, &here, &there, &unit, z, perturbed)?;
+    let share = 1.0 / labels.len().max(1) as f32;
+    let v = ops::scale(share, terms.cotangent.clone());
+    let regularizer_gradient =
+        there.gradient_along(&v, 0.0)?.add_scaled(-1.0, &here.gradient_along(&v, 0.0)?)?;
+    let loss_gradient =
+        here.pass.parameter_gradient(&ops::scale(share, here.loss.residual.clone()))?;
+    Ok(Derivatives {
+        terms,
+        losses: here.loss.losses,
+        logits: here.pass.logits().clone(),
+        loss_gradient,
+        regularizer_gradient,
+    })
 }
 
 fn step_along(images: &Tensor, z: &Tensor, unit: &[f32], h: f64) -> Result<Tensor> {
@@ -228,11 +279,13 @@ fn terms(
     here: &Point<'_>,
     there: &Point<'_>,
     unit: &[f32],
+    direction: Tensor,
     perturbed: Tensor,
 ) -> Result<RegularizerTerms> {
     let difference = ops::subtract(there.adjoint.input(), here.adjoint.input())?;
     let (values, cotangent) = options.values(&difference, unit)?;
     Ok(RegularizerTerms {
+        direction,
         perturbed,
         gradient: here.adjoint.input().clone(),
         perturbed_gradient: there.adjoint.input().clone(),
@@ -267,7 +320,7 @@ pub(super) fn step(
     };
     let perturbed = step_along(images, &z, &unit, at.h)?;
     let there = Point::new(linearize(mode, &perturbed)?, labels)?;
-    let terms = terms(options, &here, &there, &unit, perturbed)?;
+    let terms = terms(options, &here, &there, &unit, z, perturbed)?;
 
     let v = ops::scale(at.gamma as f32 * share, terms.cotangent);
     let shared = options.loss_mode == mode;

@@ -6,7 +6,10 @@
 mod cure;
 mod standard;
 
-pub use cure::{BatchNormMode, CureOptions, Direction, RegularizerTerms, Scale, regularizer};
+pub use cure::{
+    BatchNormMode, CureOptions, Derivatives, Direction, RegularizerTerms, Scale, derivatives,
+    regularizer,
+};
 
 use cure_network::{Gradients, Network};
 use cure_tensor::Tensor;
@@ -68,7 +71,7 @@ impl Default for Objective {
 
 impl Objective {
     /// The gradient of the objective on a batch. Running statistics of BatchNorm move with each
-    /// pass in training mode, as in PyTorch.
+    /// pass in training mode, as in PyTorch, but for the one that only finds z.
     ///
     /// # Shapes
     /// `images`: `[N, C, H, W]` in [0, 1]; `labels`: `N` classes.

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use source::{DataArguments, ModelArguments, load_data};
 
 use crate::commands;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Blame, Failure, Outcome};
 
 const EXAMPLES: &str = "\
 Start here:
@@ -16,9 +16,13 @@ Start here:
 With CIFAR-10 in a folder and a network from PyTorch:
   cure evaluate --data cifar10:DIR --weights net.pt --normalize cifar10 \\
       --attack pgd:norm=linf,eps=8/255,steps=20
-  cure finetune --method cure --data cifar10:DIR --weights net.pt --normalize cifar10 --out runs/a
+  cure finetune --method cure --batch-norm frozen --gamma 0.4 --h linear:0.02..0.6@6 \\
+      --data cifar10:DIR --weights net.pt --normalize cifar10 --out runs/a
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.";
+
+/// More threads than any machine has cores for.
+const MOST_THREADS: usize = 1024;
 
 /// Train, attack and study robust image classifiers through curvature.
 #[derive(Parser, Debug)]
@@ -39,7 +43,7 @@ pub(crate) struct General {
     /// Threads; every number of them gives the same result [default: all cores].
     #[arg(long, global = true, value_name = "N", help_heading = "General options")]
     pub(crate) threads: Option<usize>,
-    /// Seed of everything random.
+    /// Seed of everything random [default: 0].
     #[arg(long, global = true, value_name = "SEED", help_heading = "General options")]
     pub(crate) seed: Option<u64>,
     /// No progress, only results and errors.
@@ -59,12 +63,15 @@ impl General {
                 self.device
             )));
         }
-        if self.threads == Some(0) {
-            return Err(Failure::Input("--threads is 0; accepted is 1 or more".into()));
+        if let Some(threads) = self.threads
+            && !(1..=MOST_THREADS).contains(&threads)
+        {
+            return Err(Failure::Input(format!(
+                "--threads is {threads}; accepted is 1 to {MOST_THREADS}"
+            )));
         }
         let threads = self.threads.unwrap_or(0);
-        // A second initialisation cannot happen: this runs once, first.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().failed()?;
         let level = match (self.quiet, self.verbose) {
             (true, _) => tracing::Level::ERROR,
             (_, 0) => tracing::Level::WARN,

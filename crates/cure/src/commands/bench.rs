@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arguments::General;
 use crate::failure::{Blame, Failure, Outcome};
-use crate::output::{check_parent, print, write_json};
+use crate::output::{check_outputs, print, write_json};
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -88,15 +88,15 @@ struct Rival {
 
 pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let Command::Step(step) = &options.command;
-    if step.batch == 0 || step.repeats == 0 {
-        return Err(Failure::Input("--batch and --repeats must be at least 1".into()));
+    if !(1..=65_536).contains(&step.batch) || !(1..=100_000).contains(&step.repeats) {
+        return Err(Failure::Input("--batch accepts 1 to 65536, --repeats 1 to 100000".into()));
     }
     if let Some(form) = &step.form {
         let row = measure(step, form)?;
         return print(&(serde_json::to_string(&row).failed()? + "\n"));
     }
     Architecture::named(&step.model, 10, [3, 32, 32]).input()?;
-    step.json.as_deref().map_or(Ok(()), check_parent)?;
+    step.json.as_deref().map_or(Ok(()), |path| check_outputs(&[path], &[]))?;
     if step.against.is_some() && !step.script.is_file() {
         return Err(Failure::Input(format!(
             "{} is not here; name the rival's script with --script",

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::arguments::{General, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
-use crate::output::{check_parent, print};
+use crate::output::{check_outputs, print};
 
 #[derive(Args, Debug)]
 #[command(
@@ -28,7 +28,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(_general: &General, options: &Options) -> Outcome {
     let input = parse_shape(&options.input)?;
-    check_parent(&options.to)?;
+    check_outputs(&[&options.to], &[&options.model.weights])?;
     if options.to.exists() {
         return Err(Failure::Input(format!(
             "{} exists already; name another file with --to",

@@ -6,14 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use cure_network::weights::Metadata;
 use cure_tensor::Tensor;
-use cure_training::{
-    BatchNormMode, CureOptions, Direction, EpochValues, Objective, SampleStreams, Scale,
-    regularizer,
-};
+use cure_training::{BatchNormMode, CureOptions, Direction, SampleStreams, Scale, derivatives};
 
 use crate::arguments::{DataArguments, General, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
-use crate::output::{check_parent, print};
+use crate::output::{check_outputs, print};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -74,42 +71,33 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if !(options.h.is_finite() && options.h > 0.0) {
         return Err(Failure::Input(format!("--h is {}; accepted is a length over 0", options.h)));
     }
-    check_parent(&options.out)?;
+    check_outputs(&[&options.out], &[&options.model.weights])?;
     let data = options.data.load()?;
-    let mut network = options.model.load(&data)?.network;
+    let network = options.model.load(&data)?.network;
     let positions: Vec<usize> = (0..data.len()).collect();
     let batch = data.batch(&positions).input()?;
     let streams = SampleStreams { seed: general.seed(), epoch: 0, indices: &batch.indices };
 
-    let (terms, losses, logits) =
-        regularizer(&cure, &network, &batch.images, &batch.labels, options.h, &streams).failed()?;
-    let mut step = |gamma: f64, objective: CureOptions| {
-        let at = EpochValues { h: options.h, gamma };
-        Objective::Cure(objective)
-            .step(&mut network, &batch.images, &batch.labels, &at, &streams)
-            .failed()
-    };
-    // The objective is ℓ + γ·L_r: with γ = 0 its gradient is that of the loss.
-    let of_loss = step(0.0, cure.clone())?.gradients;
-    let of_sum = step(1.0, cure)?.gradients;
-    let of_regularizer = of_sum.add_scaled(-1.0, &of_loss).failed()?;
+    let found =
+        derivatives(&cure, &network, &batch.images, &batch.labels, options.h, &streams).failed()?;
+    let (terms, losses) = (found.terms, found.losses);
 
     let vector = |values: &[f64]| {
         Tensor::new(&[values.len()], values.iter().map(|&value| value as f32).collect()).failed()
     };
-    let difference = cure_tensor::ops::subtract(&terms.perturbed, &batch.images).failed()?;
     let mut tensors = vec![
-        ("logits".to_owned(), logits),
+        ("logits".to_owned(), found.logits),
         ("loss".to_owned(), vector(&losses)?),
         ("input_gradient".to_owned(), terms.gradient),
-        ("direction".to_owned(), cure_tensor::ops::normalised(&difference).failed()?),
+        ("direction".to_owned(), terms.direction),
         ("perturbed".to_owned(), terms.perturbed),
         ("perturbed_gradient".to_owned(), terms.perturbed_gradient),
         ("regularizer".to_owned(), vector(&terms.values)?),
     ];
-    for (prefix, gradients) in
-        [("loss_gradient", &of_loss), ("regularizer_gradient", &of_regularizer)]
-    {
+    for (prefix, gradients) in [
+        ("loss_gradient", &found.loss_gradient),
+        ("regularizer_gradient", &found.regularizer_gradient),
+    ] {
         for (spec, gradient) in network.parameters().iter().zip(gradients.tensors()) {
             if let Some(gradient) = gradient {
                 tensors.push((format!("{prefix}/{}", spec.name), gradient.clone()));

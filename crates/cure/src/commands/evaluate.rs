@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::arguments::{DataArguments, General, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
-use crate::output::{check_parent, print, write_json};
+use crate::output::{check_outputs, print, write_json};
 use crate::progress;
 
 #[derive(Args, Debug)]
@@ -59,9 +59,12 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if options.save.is_some() && attacks.is_empty() {
         return Err(Failure::Input("--save needs an --attack whose images to save".into()));
     }
-    for path in [&options.json, &options.csv, &options.save].into_iter().flatten() {
-        check_parent(path)?;
-    }
+    let outputs: Vec<&Path> = [&options.json, &options.csv, &options.save]
+        .into_iter()
+        .flatten()
+        .map(PathBuf::as_path)
+        .collect();
+    check_outputs(&outputs, &[&options.model.weights])?;
     let data = options.data.load()?;
     let dimension = data.shape().iter().product();
     attacks.iter().try_for_each(|attack| attack.check(Some(dimension))).input()?;
@@ -76,7 +79,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     };
     let evaluation = run_evaluation(&loaded, &data, &attacks, &settings, general.quiet)?;
 
-    print(&describe(&evaluation, &loaded, &data, general))?;
+    let mut text = describe(&evaluation, &loaded, &data, general);
     if let Some(path) = &options.json {
         write_json(path, &results("evaluate", &evaluation, &loaded, &data, general))?;
     }
@@ -87,10 +90,10 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         for (position, images) in evaluation.images.iter().enumerate() {
             let path = numbered(path, position, attacks.len());
             cure_data::write_npz(&path, images, data.labels(), data.indices()).failed()?;
-            print(&format!("{}: images of {}\n", path.display(), attacks[position]))?;
+            text.push_str(&format!("{}: images of {}\n", path.display(), attacks[position]));
         }
     }
-    Ok(())
+    print(&text)
 }
 
 /// Attacks every image of `data`, with progress.

@@ -10,16 +10,19 @@ use super::run::{self, RunConfig, TrainingArguments};
 use crate::arguments::General;
 use crate::failure::{Blame, Failure, Outcome};
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default, PartialEq)]
 #[command(after_help = "\
-Example:
+Examples:
+  cure finetune --method cure --batch-norm frozen --gamma 0.4 --h linear:0.02..0.6@6 \\
+      --data cifar10:DIR --weights resnet20.th --normalize imagenet --batch 100 --epochs 16 \\
+      --images-per-epoch 12000 --learning-rate exponential:8e-4..8e-6 --validation 1000 --out runs/b
   cure finetune --method cure --preset authors-2021 --data cifar10:DIR --weights resnet20.th \\
       --normalize imagenet --epochs 8 --validation 1000 --out runs/cure
   cure finetune --resume runs/cure
 
 Presets of --method cure:
-  paper         the paper's text: squared, γ = 4, h = 1.5 (its scale is not given; pixels in [0, 1]
-                here), Adam 1e-4 → 1e-6, 20 epochs
+  paper         the paper's text: squared, γ = 4, h = 0.3, 0.6, … 1.5 (its scale is not given; pixels
+                in [0, 1] here), Adam 1e-4 → 1e-6, 20 epochs
   authors-2021  the authors' published code: not squared, γ = 4, h = 0.1 → 3 over normalised inputs,
                 Adam 8e-4 falling tenfold after epochs 7 and 14, batch 1024, 20 epochs
 Flags override the preset. What was used in the end is in the run's config.toml.")]
@@ -63,12 +66,19 @@ pub(crate) struct Options {
     #[arg(long, value_name = "MODE", help_heading = "CURE")]
     batch_norm: Option<String>,
     /// Go on with the run in this folder.
-    #[arg(long, value_name = "DIR", exclusive = true)]
+    #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
 }
 
 pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if let Some(folder) = &options.resume {
+        if *options != (Options { resume: options.resume.clone(), ..Options::default() }) {
+            return Err(Failure::Input(
+                "--resume goes on as the run's config.toml says; leave out all but --threads, \
+                 --quiet and --verbose"
+                    .into(),
+            ));
+        }
         return run::resume(general, folder);
     }
     let mut config = options.training.base_with(general, |config| options.apply_preset(config))?;
@@ -94,6 +104,11 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
 impl Options {
     fn apply_preset(&self, config: &mut TrainingConfig) -> Outcome {
         if let Some(name) = &self.preset {
+            if self.training.has_config() {
+                return Err(Failure::Input(
+                    "--preset and --config both say everything; give one of them".into(),
+                ));
+            }
             *config = preset(name).input()?;
         }
         Ok(())

@@ -29,6 +29,9 @@ pub(crate) struct RunConfig {
     /// The data, as NAME[:PLACE]; its training split is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<String>,
+    /// Only the first so many training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<usize>,
     /// The architecture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<String>,
@@ -43,7 +46,7 @@ pub(crate) struct RunConfig {
 }
 
 /// What `train` and `finetune` share.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default, PartialEq)]
 pub(crate) struct TrainingArguments {
     /// The data; its training split is used.
     #[arg(long, value_name = "NAME[:PLACE]")]
@@ -57,23 +60,23 @@ pub(crate) struct TrainingArguments {
     /// Only the first N training images.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Epochs.
+    /// Epochs [default: 20].
     #[arg(long, value_name = "N", help_heading = "Training")]
     epochs: Option<usize>,
-    /// Images a step.
+    /// Images a step [default: 128].
     #[arg(long, value_name = "N", help_heading = "Training")]
     batch: Option<usize>,
     /// Learning rate: a number, steps:8e-4@7,14x0.1, exponential:1e-4..1e-6, cosine:0.1..0,
-    /// one-cycle:0.1@0.3 or cyclic:0..0.2@10.
+    /// one-cycle:0.1@0.3 or cyclic:0..0.2@10 [default: 8e-4].
     #[arg(long, value_name = "SCHEDULE", help_heading = "Training")]
     learning_rate: Option<String>,
-    /// adam or sgd (momentum 0.9, Nesterov).
+    /// adam or sgd (momentum 0.9, Nesterov) [default: adam].
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     optimizer: Option<String>,
     /// Times each parameter, added to its gradient.
     #[arg(long, value_name = "X", help_heading = "Training")]
     weight_decay: Option<f64>,
-    /// Random crop and flip (true) or images as they are (false).
+    /// Random crop and flip (true) or images as they are (false) [default: true, but for digits].
     #[arg(long, value_name = "BOOL", help_heading = "Training")]
     augment: Option<bool>,
     /// Images of each epoch, other ones each time, for short epochs.
@@ -94,6 +97,11 @@ impl TrainingArguments {
         self.base_with(general, |_| Ok(()))
     }
 
+    /// Whether a configuration file was given.
+    pub(crate) fn has_config(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// As [`TrainingArguments::base`], with `preset` applied before the flags.
     pub(crate) fn base_with(
         &self,
@@ -107,6 +115,13 @@ impl TrainingArguments {
         preset(&mut config.training)?;
         if self.data.is_some() {
             config.data.clone_from(&self.data);
+        }
+        if self.limit.is_some() {
+            config.limit = self.limit;
+        }
+        // Moving or mirroring an 8×8 digit makes another digit of it.
+        if self.config.is_none() && config.data.as_deref() == Some("digits") {
+            config.training.augmentation = Augmentation::NONE;
         }
         let training = &mut config.training;
         if let Some(seed) = general.seed {
@@ -196,7 +211,7 @@ pub(crate) fn start(
         return Err(Failure::Input("where to? give --out DIR, a folder for the run".into()));
     };
     config.training.check().input()?;
-    let prepared = Prepared::new(&config, arguments.limit)?;
+    let prepared = Prepared::new(&config)?;
     config
         .training
         .check_data(&prepared.network, &prepared.train, prepared.validation.as_ref())
@@ -210,7 +225,7 @@ pub(crate) fn resume(general: &General, folder: &Path) -> Outcome {
     let mut run = RunDirectory::resume(folder).input()?;
     let config: RunConfig = run.configuration().input()?;
     config.training.check().input()?;
-    Prepared::new(&config, None)?.train(general, &config, &mut run)
+    Prepared::new(&config)?.train(general, &config, &mut run)
 }
 
 /// A run's data and network.
@@ -221,14 +236,14 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(config: &RunConfig, limit: Option<usize>) -> Outcome<Self> {
+    fn new(config: &RunConfig) -> Outcome<Self> {
         let Some(data) = &config.data else {
             return Err(Failure::Input(
                 "which data? give --data, as --data digits or --data cifar10:DIR".into(),
             ));
         };
         let mut all = load_data(data, Split::Train)?;
-        if let Some(limit) = limit {
+        if let Some(limit) = config.limit {
             all = all.limit(limit).input()?;
         }
         let (train, validation) = config.training.split(&all).input()?;
@@ -290,9 +305,12 @@ impl Prepared {
                 folder.display(),
             ))),
             // What the run was given does not go together; nothing was trained.
-            Err(error @ (TrainingError::Setting { .. } | TrainingError::Network(_))) => {
-                Err(error).input()
-            }
+            Err(
+                error @ (TrainingError::Setting { .. }
+                | TrainingError::Network(_)
+                | TrainingError::Data(_)
+                | TrainingError::Schedule { .. }),
+            ) => Err(error).input(),
             Err(error) => Err(error).failed(),
         }
     }

@@ -8,7 +8,7 @@ use super::run::{self, RunConfig, TrainingArguments};
 use crate::arguments::General;
 use crate::failure::{Failure, Outcome};
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default, PartialEq)]
 #[command(after_help = "\
 Examples:
   cure train --data digits --model cnn --epochs 20 --out runs/digits
@@ -28,12 +28,19 @@ pub(crate) struct Options {
     #[arg(long, value_name = "HOW")]
     normalize: Option<String>,
     /// Go on with the run in this folder.
-    #[arg(long, value_name = "DIR", exclusive = true)]
+    #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
 }
 
 pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if let Some(folder) = &options.resume {
+        if *options != (Options { resume: options.resume.clone(), ..Options::default() }) {
+            return Err(Failure::Input(
+                "--resume goes on as the run's config.toml says; leave out all but --threads, \
+                 --quiet and --verbose"
+                    .into(),
+            ));
+        }
         return run::resume(general, folder);
     }
     let mut config: RunConfig = options.training.base(general)?;
