@@ -11,9 +11,13 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
+use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
     let outcome = arguments.general.prepare().and_then(|()| match &arguments.command {
         Command::Demo(options) => commands::demo::run(&arguments.general, options),
         Command::Data(options) => commands::data::run(options),
@@ -25,4 +29,18 @@ fn main() -> ExitCode {
         Command::Bench(options) => commands::bench::run(&arguments.general, options),
     });
     failure::report(outcome)
+}
+
+/// Answers a command line that is no command: help and version as they are, anything else as one
+/// sentence instead of the parser's paragraph.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let shows_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !error.use_stderr() || shows_help {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let sentence: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    eprintln!("{} (see --help)", sentence.join(" "));
+    ExitCode::from(2)
 }

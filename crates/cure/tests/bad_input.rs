@@ -129,6 +129,12 @@ fn attacks_that_cannot_be_meant() {
     refused(&folder, &with(&EVALUATE, &["--device", "cuda"]), &["cuda", "cpu"]);
     refused(&folder, &with(&EVALUATE, &["--json", "no/where/r.json"]), &["no/where"]);
     refused(&folder, &with(&EVALUATE, &["--save", "x.npz"]), &["--attack"]);
+    refused(&folder, &with(&EVALUATE, &["--json", "net.safetensors"]), &["one of the inputs"]);
+    refused(&folder, &with(&EVALUATE, &["--json", "r", "--csv", "r"]), &["two outputs"]);
+    refused(&folder, &with(&EVALUATE, &["--json", "."]), &["not a plain file"]);
+    refused(&folder, &with(&EVALUATE, &["--threads", "100000"]), &["1 to 1024"]);
+    refused(&folder, &with(&EVALUATE, &["--fast"]), &["--fast", "--help"]);
+    refused(&folder, &["evaluate", "--data", "digits"], &["--weights"]);
 }
 
 #[test]
@@ -145,6 +151,9 @@ fn training_that_cannot_start() {
     fs::write(folder.path().join("d.toml"), "[training.objective]\nmethod = \"magic\"\n").unwrap();
     refused(&folder, &with(&train, &["--config", "d.toml"]), &["d.toml", "magic"]);
     refused(&folder, &["train", "--resume", "run"], &["run"]);
+    refused(&folder, &["train", "--resume", "run", "--epochs", "3"], &["--resume", "config.toml"]);
+    let wide = ["train", "--data", "digits", "--model", "wrn-28-100000", "--out", "run"];
+    refused(&folder, &wide, &["wrn-28-100000", "1 to 64"]);
     let finetune = ["finetune", "--weights", "net.safetensors", "--data", "digits", "--out", "run"];
     refused(&folder, &with(&finetune, &["--method", "sure"]), &["sure", "cure"]);
     refused(&folder, &with(&finetune, &["--method", "cure"]), &["--gamma", "--h"]);
@@ -154,13 +163,19 @@ fn training_that_cannot_start() {
         &with(&finetune, &["--method", "cure", "--preset", "authors"]),
         &["authors-2021"],
     );
+    fs::write(folder.path().join("e.toml"), "").unwrap();
+    let both = ["--method", "cure", "--preset", "paper", "--config", "e.toml"];
+    refused(&folder, &with(&finetune, &both), &["--preset and --config"]);
 }
 
 #[test]
 fn a_folder_that_holds_another_run() {
     let folder = TempDir::new().unwrap();
     let train = ["train", "--data", "digits", "--model", "mlp", "--epochs", "1", "--out", "run"];
-    cure(folder.path()).args(train).assert().success();
+    cure(folder.path()).args(train).args(["--limit", "200"]).assert().success();
+    // What the run was limited to is part of its configuration.
+    let config = fs::read_to_string(folder.path().join("run/config.toml")).unwrap();
+    assert!(config.contains("limit = 200"), "{config}");
     refused(&folder, &train, &["run", "--resume"]);
 }
 
