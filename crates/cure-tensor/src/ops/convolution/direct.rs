@@ -32,12 +32,15 @@ const VECTORS: usize = 3;
 const GRADIENT_CHANNELS: usize = 3;
 /// Lower planes waste too much between images.
 const LOWEST: usize = 8;
+/// With more channels a tile that fits in cache is too short for the weights that pass it.
+const MOST_CHANNELS: usize = 128;
 
 /// Whether this machine and this convolution are the ones meant.
 pub(super) fn applies(geometry: &Geometry) -> bool {
     geometry.kernel == [3, 3]
         && geometry.window == Window { stride: 1, padding: 1, groups: 1 }
         && geometry.input[0] >= LOWEST
+        && geometry.channels_in <= MOST_CHANNELS
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512vl")
 }
@@ -45,8 +48,8 @@ pub(super) fn applies(geometry: &Geometry) -> bool {
 /// Whether the weight gradient is faster this way too. With more channels the product over gathered
 /// columns is: each gathered value then serves more output channels (`docs/decisions.md`).
 pub(super) fn applies_to_gradient(geometry: &Geometry) -> bool {
-    const MOST_CHANNELS: usize = 32;
-    applies(geometry) && geometry.channels_in <= MOST_CHANNELS
+    const MOST_FOR_GRADIENT: usize = 32;
+    applies(geometry) && geometry.channels_in <= MOST_FOR_GRADIENT
 }
 
 /// Consecutive rows of one image that lie on consecutive lines of a tile's layout.

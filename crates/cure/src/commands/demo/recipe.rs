@@ -35,7 +35,8 @@ const H_RAMP: ValueSchedule = ValueSchedule::Linear { from: 0.1, to: H, over: 16
 /// tell networks apart by.
 pub(super) const HEADLINE: f64 = 0.15;
 /// Radii of the ℓ∞ balls, in pixels of [0, 1]. Almost nothing should stand at the last one: an
-/// attack that leaves something even there would not be trusted (Carlini et al. 2019, "On evaluating adversarial robustness").
+/// attack that leaves something even there would not be trusted (Carlini et al. 2019, "On
+/// evaluating adversarial robustness").
 pub(super) const PGD_EPSILONS: [f64; 5] = [0.05, 0.1, 0.15, 0.2, 0.3];
 const FGSM_EPSILONS: [f64; 2] = [0.1, 0.15];
 

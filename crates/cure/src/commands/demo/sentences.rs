@@ -90,8 +90,10 @@ impl Facts {
     fn stands(&self) -> String {
         let Self { tested_on, epochs, clean, robust, .. } = self;
         let [before, _, after] = robust.map(Share::percent);
-        let clean =
-            format!("clean accuracy goes from {} to {}", clean[0].percent(), clean[2].percent());
+        let clean = match [clean[0].percent(), clean[2].percent()] {
+            [before, after] if before == after => format!("clean accuracy stays at {after}"),
+            [before, after] => format!("clean accuracy goes from {before} to {after}"),
+        };
         match robust[2].against(robust[0]) {
             Change::Higher => format!(
                 "After {epochs} epochs of fine-tuning with CURE {after} stand under the same \
