@@ -40,6 +40,10 @@ pub struct TrainingConfig {
     /// Seconds between checkpoints within an epoch (each epoch ends with one as well); default
     /// 120. It does not change the result.
     pub checkpoint_seconds: f64,
+    /// Export the weights of every so many epochs to `checkpoints/epoch-NNN.safetensors`, to be
+    /// measured later; default none. It does not change the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_every: Option<usize>,
     /// What is minimised; default `method = "standard"`.
     pub objective: Objective,
     /// Default Adam.
@@ -99,6 +103,7 @@ impl Default for TrainingConfig {
             gamma: ValueSchedule::Constant(0.0),
             selection: Selection::Auto,
             checkpoint_seconds: 120.0,
+            keep_every: None,
             objective: Objective::Standard {},
             optimizer: OptimizerOptions::default(),
             augmentation: Augmentation::default(),
@@ -120,6 +125,7 @@ impl TrainingConfig {
         at_least_one("epochs", self.epochs)?;
         at_least_one("batch", self.batch)?;
         at_least_one("images_per_epoch", self.images_per_epoch.unwrap_or(1))?;
+        at_least_one("keep_every", self.keep_every.unwrap_or(1))?;
         for seed in [self.seed, self.validation.as_ref().map_or(0, |validation| validation.seed)] {
             if i64::try_from(seed).is_err() {
                 let accepted = format!("0 to {}, the largest integer of TOML", i64::MAX);
@@ -228,7 +234,7 @@ impl TrainingConfig {
 
     /// SHA-256 of everything here that decides the result.
     pub(crate) fn fingerprint(&self) -> Result<String> {
-        let deciding = Self { checkpoint_seconds: 1.0, ..self.clone() };
+        let deciding = Self { checkpoint_seconds: 1.0, keep_every: None, ..self.clone() };
         let text = toml::to_string(&deciding).map_err(|error| TrainingError::Configuration {
             path: "config.toml".into(),
             reason: error.to_string(),

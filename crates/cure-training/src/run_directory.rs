@@ -103,6 +103,11 @@ impl RunDirectory {
         self.path.join(CHECKPOINTS).join("best.safetensors")
     }
 
+    /// Where the weights after an epoch, counted from 1, are kept if they are.
+    pub fn epoch(&self, epoch: usize) -> PathBuf {
+        self.path.join(CHECKPOINTS).join(format!("epoch-{epoch:03}.safetensors"))
+    }
+
     /// Where the chosen weights are once training has ended.
     pub fn weights(&self) -> PathBuf {
         self.path.join("weights.safetensors")

@@ -21,6 +21,7 @@ fn a_small_network_learns_the_digits() {
         learning_rate: "cosine:0.01..0".parse().unwrap(),
         augmentation: cure_data::Augmentation::NONE,
         validation: Some(Validation::default()),
+        keep_every: Some(4),
         ..TrainingConfig::default()
     };
     let mut run = RunDirectory::create(folder.path(), &config).unwrap();
@@ -40,6 +41,14 @@ fn a_small_network_learns_the_digits() {
     let file = cure_network::weights::read(&run.weights()).unwrap();
     for (name, tensor) in finished.chosen.state() {
         let (_, exported) = file.tensors.iter().find(|(known, _)| *known == name).unwrap();
+        assert_eq!(*exported, tensor, "{name}");
+    }
+    // Every fourth epoch was kept, and no other.
+    let kept: Vec<bool> = (1..=8).map(|epoch| run.epoch(epoch).is_file()).collect();
+    assert_eq!(kept, [false, false, false, true, false, false, false, true]);
+    let eighth = cure_network::weights::read(&run.epoch(8)).unwrap();
+    for (name, tensor) in finished.last.state() {
+        let (_, exported) = eighth.tensors.iter().find(|(known, _)| *known == name).unwrap();
         assert_eq!(*exported, tensor, "{name}");
     }
     let metadata = file.metadata.unwrap();

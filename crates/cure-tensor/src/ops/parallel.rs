@@ -9,8 +9,14 @@ const PIECE: usize = 32 * 1024;
 /// time. Additions are neither reordered nor contracted: the bits are the same everywhere.
 #[inline]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    dispatch(Inlined(work))
+}
+
+/// Runs `work` with the widest vectors of this machine.
+#[inline]
+pub(super) fn dispatch<W: pulp::WithSimd>(work: W) -> W::Output {
     static ARCH: std::sync::LazyLock<pulp::Arch> = std::sync::LazyLock::new(pulp::Arch::new);
-    ARCH.dispatch(Inlined(work))
+    ARCH.dispatch(work)
 }
 
 /// A closure that is compiled into whoever calls it, with the caller's instructions.

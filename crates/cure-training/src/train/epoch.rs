@@ -57,6 +57,10 @@ impl Trainer<'_> {
         self.now.sums.seconds = seconds_before + begun.elapsed().as_secs_f64();
         let row = self.row(&at, total, measured.as_ref());
         let chosen = self.choose(&row)?;
+        if self.config.keep_every.is_some_and(|every| row.epoch.is_multiple_of(every)) {
+            let place = self.run.epoch(row.epoch);
+            export::write(&place, &self.now.network, &self.provenance(row.epoch, None))?;
+        }
         self.run.append(&row)?;
         self.now.position = Position { epoch: epoch + 1, batch: 0 };
         self.now.sums = EpochSums::default();
@@ -202,11 +206,11 @@ impl Trainer<'_> {
         }
         let best = Best { epoch: row.epoch, metric };
         self.now.best = Some((best, self.now.network.clone()));
-        export::write(&self.run.best(), &self.now.network, &self.provenance(Some(best)))?;
+        export::write(&self.run.best(), &self.now.network, &self.provenance(best.epoch, Some(best)))?;
         Ok(true)
     }
 
-    fn provenance(&self, best: Option<Best>) -> Provenance<'_> {
+    fn provenance(&self, epoch: usize, chosen: Option<Best>) -> Provenance<'_> {
         let criterion = match self.config.criterion() {
             Selection::BestRobust => "validation_robust_accuracy",
             _ => "validation_accuracy",
@@ -214,8 +218,8 @@ impl Trainer<'_> {
         Provenance {
             identity: &self.now.identity,
             objective: self.config.objective.name(),
-            epoch: best.map_or(self.config.epochs, |best| best.epoch),
-            chosen_by: best.map(|best| (criterion, best.metric)),
+            epoch,
+            chosen_by: chosen.map(|best| (criterion, best.metric)),
         }
     }
 
@@ -242,12 +246,14 @@ impl Trainer<'_> {
             Some((best, network)) => (Some(best), network),
             None => (None, last.clone()),
         };
-        export::write(&self.run.last_weights(), &last, &self.provenance(None))?;
-        export::write(&self.run.weights(), &chosen, &self.provenance(best))?;
+        let epochs = self.config.epochs;
+        let chosen_epoch = best.map_or(epochs, |best| best.epoch);
+        export::write(&self.run.last_weights(), &last, &self.provenance(epochs, None))?;
+        export::write(&self.run.weights(), &chosen, &self.provenance(chosen_epoch, best))?;
         Ok(Finished {
             last,
             chosen,
-            chosen_epoch: best.map_or(self.config.epochs, |best| best.epoch),
+            chosen_epoch,
             rows: self.run.metrics()?,
         })
     }

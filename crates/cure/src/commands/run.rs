@@ -82,6 +82,9 @@ pub(crate) struct TrainingArguments {
     /// Images of each epoch, other ones each time, for short epochs.
     #[arg(long, value_name = "N", help_heading = "Training")]
     images_per_epoch: Option<usize>,
+    /// Keep the weights of every so many epochs, in the run's checkpoints.
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    keep_every: Option<usize>,
     /// Training images set aside to choose the epoch by: a count or a share.
     #[arg(long, value_name = "N", help_heading = "Training")]
     validation: Option<String>,
@@ -138,6 +141,9 @@ impl TrainingArguments {
         }
         if self.images_per_epoch.is_some() {
             training.images_per_epoch = self.images_per_epoch;
+        }
+        if self.keep_every.is_some() {
+            training.keep_every = self.keep_every;
         }
         if let Some(augment) = self.augment {
             training.augmentation =

@@ -64,7 +64,11 @@ pub fn convolution(
     let geometry = Geometry::new(operation, x.shape(), kernel.weight().shape(), window)?;
     let shape = geometry.output_shape();
     epilogue.check(operation, &shape)?;
-    let output = correlate(x.cpu(), kernel.weight().cpu(), &geometry, epilogue);
+    let output = if super::winograd::applies(&geometry) {
+        super::winograd::correlate(x.cpu(), kernel.packed(&geometry), &geometry, epilogue)
+    } else {
+        correlate(x.cpu(), kernel.weight().cpu(), &geometry, epilogue)
+    };
     Ok(Tensor::trusted(&shape, output))
 }
 
@@ -99,22 +103,8 @@ fn tasks(geometry: &Geometry, tile: usize) -> Vec<Task> {
     tasks
 }
 
-/// The convolution by whichever path suits it.
-pub(super) fn correlate(
-    x: &[f32],
-    weight: &[f32],
-    geometry: &Geometry,
-    epilogue: Epilogue<'_>,
-) -> Buffer {
-    #[cfg(target_arch = "x86_64")]
-    if super::direct::applies(geometry) {
-        return super::direct::correlate(x, weight, geometry, epilogue);
-    }
-    correlate_by_columns(x, weight, geometry, epilogue)
-}
-
 /// The convolution by gathering columns and multiplying: any geometry, any machine.
-pub(super) fn correlate_by_columns(
+pub(super) fn correlate(
     x: &[f32],
     weight: &[f32],
     geometry: &Geometry,

@@ -1,5 +1,6 @@
 use std::sync::{Arc, OnceLock};
 
+use super::winograd::Packed;
 use crate::{Result, Tensor, TensorError};
 
 /// How a kernel is laid over its input; the same in both directions of the plane.
@@ -26,12 +27,13 @@ impl Window {
 pub struct Kernel {
     weight: Tensor,
     mirrored: Arc<OnceLock<Tensor>>,
+    packed: Arc<[OnceLock<Packed>; 2]>,
 }
 
 impl Kernel {
     /// Wraps `weight`, `[C_out, C_in/groups, kh, kw]`; its shape is checked when it is used.
     pub fn new(weight: Tensor) -> Self {
-        Self { weight, mirrored: Arc::default() }
+        Self { weight, mirrored: Arc::default(), packed: Arc::default() }
     }
 
     /// The weights as given.
@@ -42,6 +44,20 @@ impl Kernel {
     /// `[C_in, C_out/groups, kh, kw]`, turned by 180°: the kernel of the stride-1 pull back.
     pub(super) fn mirrored(&self, geometry: &Geometry) -> &Tensor {
         self.mirrored.get_or_init(|| mirror(&self.weight, geometry))
+    }
+
+    /// The weights as the transformed product reads them.
+    pub(super) fn packed(&self, geometry: &Geometry) -> &Packed {
+        self.packed[0].get_or_init(|| {
+            Packed::new(self.weight.cpu(), geometry.channels_out, geometry.channels_in)
+        })
+    }
+
+    /// The weights of the pull back, likewise; `geometry` is that of the convolution itself.
+    pub(super) fn packed_mirrored(&self, geometry: &Geometry) -> &Packed {
+        self.packed[1].get_or_init(|| {
+            Packed::mirrored(self.weight.cpu(), geometry.channels_out, geometry.channels_in)
+        })
     }
 }
 

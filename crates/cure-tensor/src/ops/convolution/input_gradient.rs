@@ -36,6 +36,10 @@ pub fn convolution_input_gradient(
     }
     epilogue.check(operation, &geometry.input_shape())?;
     let output = match geometry.adjoint() {
+        Some(adjoint) if super::winograd::applies(&adjoint) => {
+            let packed = kernel.packed_mirrored(&geometry);
+            super::winograd::correlate(g.cpu(), packed, &adjoint, epilogue)
+        }
         Some(adjoint) => correlate(g.cpu(), kernel.mirrored(&geometry).cpu(), &adjoint, epilogue),
         None => {
             let mut output = scatter(g.cpu(), weight.cpu(), &geometry);

@@ -4,17 +4,17 @@
 //! The columns of a tile of output positions are gathered into cache ([`columns`]), multiplied
 //! by the weights, and written out once with bias, residual and activation applied. Matrix
 //! products are cut by us, along the channels, into inner lengths that the product does not
-//! cut again: every output is then one fixed chain of additions, whatever the batch. The 3×3
-//! convolutions of stride 1 on AVX-512 skip the gathering ([`direct`]), with the same promise.
+//! cut again: every output is then one fixed chain of additions, whatever the batch. 3×3 convolutions
+//! of stride 1 take a quarter of the products, on transformed tiles ([`winograd`]), with the same
+//! promise.
 
 mod columns;
-#[cfg(target_arch = "x86_64")]
-mod direct;
 mod forward;
 mod geometry;
 mod input_gradient;
 mod product;
 mod weight_gradient;
+mod winograd;
 
 pub use forward::{Epilogue, convolution};
 pub use geometry::{Kernel, Window};

@@ -31,9 +31,11 @@ pub fn convolution_weight_gradient(
             return Err(TensorError::shape(operation, expected, g.shape()));
         }
     }
-    #[cfg(target_arch = "x86_64")]
-    if super::direct::applies_to_gradient(&geometry) {
-        return Ok(Tensor::trusted(weight_shape, super::direct::weight_gradient(pairs, &geometry)));
+    if super::winograd::applies(&geometry) {
+        return Ok(Tensor::trusted(
+            weight_shape,
+            super::winograd::weight_gradient(pairs, &geometry),
+        ));
     }
     Ok(Tensor::trusted(weight_shape, accumulate_by_columns(pairs, &geometry)))
 }

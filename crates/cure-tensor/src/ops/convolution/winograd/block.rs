@@ -1,0 +1,319 @@
+//! The tiles of a block: 4×4 outputs each, from patches of 6×6 inputs, and the way between a plane
+//! and its transformed tiles.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::super::super::parallel::dispatch;
+use super::{PATCH, POINTS, TILE, points};
+
+/// The tiles of the planes of a batch, in rows: through the columns of a plane first, then its rows,
+/// then the samples.
+#[derive(Clone, Copy)]
+pub(super) struct Tiling {
+    height: usize,
+    width: usize,
+    /// Tiles side by side, and rows of tiles in a plane.
+    across: usize,
+    down: usize,
+}
+
+impl Tiling {
+    pub(super) fn new([height, width]: [usize; 2]) -> Self {
+        Self { height, width, across: width.div_ceil(TILE), down: height.div_ceil(TILE) }
+    }
+
+    /// Rows of tiles in the whole batch.
+    pub(super) fn rows(&self, batch: usize) -> usize {
+        batch * self.down
+    }
+
+    pub(super) fn tiles_a_row(&self) -> usize {
+        self.across
+    }
+
+    /// Multiply-adds of the plain convolution for each that the transformed one spends, boundary
+    /// tiles included: at most 4.
+    pub(super) fn saving(&self) -> f64 {
+        let outputs = self.height * self.width * TAPS_SQUARED;
+        outputs as f64 / (self.across * self.down * POINTS) as f64
+    }
+
+    /// The sample and first image row of a row of tiles.
+    fn place(&self, row: usize) -> (usize, usize) {
+        (row / self.down, row % self.down * TILE)
+    }
+
+    /// The positions of a plane (of all samples) that rows of tiles write: one contiguous range.
+    pub(super) fn positions(&self, rows: &Range<usize>) -> Range<usize> {
+        let start = |row| {
+            let (sample, y) = self.place(row);
+            (sample * self.height + y.min(self.height)) * self.width
+        };
+        start(rows.start)..start(rows.end)
+    }
+}
+
+const TAPS_SQUARED: usize = 9;
+
+/// Consecutive rows of tiles, side by side in vectors: what is transformed together.
+pub(super) struct Block {
+    tiling: Tiling,
+    pub(super) rows: Range<usize>,
+    lanes: usize,
+    /// Vectors of tiles; the last may be filled up with tiles of zeros.
+    pub(super) vectors: usize,
+    /// For each vector the lanes whose tile has a neighbour to its left, then those with one to its
+    /// right, as 1 and 0, in the order in which columns are told apart.
+    neighbours: Vec<f32>,
+}
+
+impl Block {
+    pub(super) fn new(tiling: Tiling, rows: Range<usize>) -> Self {
+        dispatch(Layout { tiling, rows })
+    }
+
+    /// Tiles, those of zeros included.
+    pub(super) fn width(&self) -> usize {
+        self.vectors * self.lanes
+    }
+
+    /// Columns before the first tile and after the last one of a staged line, which neighbours read.
+    fn slack(&self) -> usize {
+        self.lanes.max(TILE)
+    }
+
+    /// Length of a staged line: the columns of all tiles, with slack on both sides.
+    fn line(&self) -> usize {
+        TILE * self.width() + 2 * self.slack()
+    }
+
+    /// Values of scratch memory that a channel is staged in.
+    pub(super) fn staging(&self) -> usize {
+        PATCH * self.line()
+    }
+
+    /// Copies `count` image rows of each tile, from `above` rows over its first one, to lines.
+    #[inline(always)]
+    fn stage(&self, plane: &[f32], above: usize, count: usize, staging: &mut [f32]) {
+        let Tiling { height, width, across, .. } = self.tiling;
+        for (r, line) in staging.chunks_exact_mut(self.line()).take(count).enumerate() {
+            let (_, line) = line.split_at_mut(self.slack());
+            let mut places = line.chunks_exact_mut(TILE * across);
+            for (row, out) in self.rows.clone().zip(&mut places) {
+                let (sample, first) = self.tiling.place(row);
+                let y = (first + r).wrapping_sub(above);
+                if y < height {
+                    let from = &plane[(sample * height + y) * width..][..width];
+                    copy(from, &mut out[..width]);
+                    out[width..].fill(0.0);
+                } else {
+                    out.fill(0.0);
+                }
+            }
+            line[self.rows.len() * TILE * across..].fill(0.0);
+        }
+    }
+
+    /// Bᵀ d B of every tile's patch of `plane`: point p of tile t goes to `out[p·stride + t]`.
+    ///
+    /// # Safety
+    /// `staging` holds [`Block::staging`] values, `out` 35·stride + [`Block::width`].
+    #[inline(always)]
+    pub(super) unsafe fn transform_input<S: Simd>(
+        &self,
+        simd: S,
+        plane: &[f32],
+        staging: &mut [f32],
+        out: *mut f32,
+        stride: usize,
+    ) {
+        let (line, lanes) = (self.line(), self.lanes);
+        self.stage(plane, 1, PATCH, staging);
+        let zero = simd.splat_f32s(0.0);
+        // SAFETY: lines have a vector of slack on both sides; the rest is promised by the caller.
+        unsafe {
+            let first = staging.as_mut_ptr().add(self.slack());
+            for chunk in (0..TILE * self.width()).step_by(lanes) {
+                let at = first.add(chunk);
+                let column =
+                    points::input(simd, std::array::from_fn(|r| load::<S>(at.add(r * line))));
+                (0..PATCH).for_each(|r| store(at.add(r * line), column[r]));
+            }
+            for vector in 0..self.vectors {
+                let masks = self.neighbours.as_ptr().add(vector * 2 * lanes);
+                let left = simd.less_than_f32s(zero, load::<S>(masks));
+                let right = simd.less_than_f32s(zero, load::<S>(masks.add(lanes)));
+                for r in 0..PATCH {
+                    let at = first.add(r * line + vector * TILE * lanes);
+                    let [before, c0, c1, c2] = columns(simd, at.sub(1));
+                    let [c3, after, _, _] = columns(simd, at.add(3));
+                    let before = simd.select_f32s(left, before, zero);
+                    let after = simd.select_f32s(right, after, zero);
+                    let row = points::input(simd, [before, c0, c1, c2, c3, after]);
+                    for (c, value) in row.into_iter().enumerate() {
+                        store(out.add((PATCH * r + c) * stride + vector * lanes), value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A ȳ Aᵀ of every tile of `plane`, an adjoint of the output: placed as by
+    /// [`Block::transform_input`].
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    pub(super) unsafe fn transform_output_adjoint<S: Simd>(
+        &self,
+        simd: S,
+        plane: &[f32],
+        staging: &mut [f32],
+        out: *mut f32,
+        stride: usize,
+    ) {
+        let (line, lanes) = (self.line(), self.lanes);
+        self.stage(plane, 0, TILE, staging);
+        // SAFETY: lines are as long as they are read; the rest is promised by the caller.
+        unsafe {
+            let first = staging.as_mut_ptr().add(self.slack());
+            for chunk in (0..TILE * self.width()).step_by(lanes) {
+                let at = first.add(chunk);
+                let column = std::array::from_fn(|r| load::<S>(at.add(r * line)));
+                let column = points::output_adjoint(simd, column);
+                (0..PATCH).for_each(|r| store(at.add(r * line), column[r]));
+            }
+            for vector in 0..self.vectors {
+                for r in 0..PATCH {
+                    let at = first.add(r * line + vector * TILE * lanes);
+                    let row = points::output_adjoint(simd, columns(simd, at));
+                    for (c, value) in row.into_iter().enumerate() {
+                        store(out.add((PATCH * r + c) * stride + vector * lanes), value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Aᵀ m A of every tile, written to its place in the block's range of the plane, which starts at
+    /// `out[0]`; point p of tile t is read from `m[p·stride + t]`.
+    ///
+    /// # Safety
+    /// `staging` and `m` are as long as for [`Block::transform_input`].
+    #[inline(always)]
+    pub(super) unsafe fn transform_output<S: Simd>(
+        &self,
+        simd: S,
+        m: *const f32,
+        stride: usize,
+        staging: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let (line, lanes) = (self.line(), self.lanes);
+        for vector in 0..self.vectors {
+            // SAFETY: promised by the caller.
+            unsafe {
+                let at = m.add(vector * lanes);
+                let mut rows = [[simd.splat_f32s(0.0); PATCH]; TILE];
+                for c in 0..PATCH {
+                    let column =
+                        std::array::from_fn(|r| load::<S>(at.add((PATCH * r + c) * stride)));
+                    let column = points::output(simd, column);
+                    (0..TILE).for_each(|r| rows[r][c] = column[r]);
+                }
+                for (r, row) in rows.into_iter().enumerate() {
+                    let columns = simd.interleave_shfl_f32s(points::output(simd, row));
+                    let to = staging.as_mut_ptr().add(r * line + vector * TILE * lanes);
+                    for (i, value) in columns.into_iter().enumerate() {
+                        store(to.add(i * lanes), value);
+                    }
+                }
+            }
+        }
+        let Tiling { height, width, across, .. } = self.tiling;
+        let start = self.tiling.positions(&self.rows).start;
+        for (index, row) in self.rows.clone().enumerate() {
+            let (sample, first) = self.tiling.place(row);
+            for r in 0..TILE.min(height - first) {
+                let to = (sample * height + first + r) * width - start;
+                let from = &staging[r * line + index * TILE * across..][..width];
+                copy(from, &mut out[to..to + width]);
+            }
+        }
+    }
+}
+
+/// Lays a block out for this machine's vectors.
+struct Layout {
+    tiling: Tiling,
+    rows: Range<usize>,
+}
+
+impl WithSimd for Layout {
+    type Output = Block;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Block {
+        let Self { tiling, rows } = self;
+        let lanes = S::F32_LANES;
+        let vectors = (rows.len() * tiling.across).div_ceil(lanes);
+        let mut neighbours = vec![0.0; vectors * 2 * lanes];
+        let mut line = vec![0.0; TILE * lanes];
+        for (vector, masks) in neighbours.chunks_exact_mut(2 * lanes).enumerate() {
+            for (lane, columns) in line.chunks_exact_mut(TILE).enumerate() {
+                let column = (vector * lanes + lane) % tiling.across;
+                columns[0] = f32::from(column > 0);
+                columns[1] = f32::from(column + 1 < tiling.across);
+            }
+            // SAFETY: the line holds four vectors, the masks two.
+            unsafe {
+                let [left, right, _, _] = columns(simd, line.as_ptr());
+                store(masks.as_mut_ptr(), left);
+                store(masks.as_mut_ptr().add(lanes), right);
+            }
+        }
+        Block { tiling, rows, lanes, vectors, neighbours }
+    }
+}
+
+/// `to = from`, without a call for the common widths.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    #[inline(always)]
+    fn fixed<const W: usize>(from: &[f32], to: &mut [f32]) {
+        if let (Some(from), Some(to)) = (from.first_chunk::<W>(), to.first_chunk_mut::<W>()) {
+            *to = *from;
+        }
+    }
+    match from.len() {
+        4 => fixed::<4>(from, to),
+        8 => fixed::<8>(from, to),
+        16 => fixed::<16>(from, to),
+        32 => fixed::<32>(from, to),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Four vectors from `at`, told apart by column: the first holds every fourth value from the first.
+/// Lanes come in an order of the machine's, the same for every call.
+#[inline(always)]
+unsafe fn columns<S: Simd>(simd: S, at: *const f32) -> [S::f32s; TILE] {
+    // SAFETY: promised by the caller.
+    simd.deinterleave_shfl_f32s(std::array::from_fn(|i| unsafe {
+        load::<S>(at.add(i * S::F32_LANES))
+    }))
+}
+
+#[inline(always)]
+pub(super) unsafe fn load<S: Simd>(at: *const f32) -> S::f32s {
+    // SAFETY: promised by the caller; vectors are plain numbers.
+    unsafe { at.cast::<S::f32s>().read_unaligned() }
+}
+
+#[inline(always)]
+pub(super) unsafe fn store<V: Copy>(at: *mut f32, value: V) {
+    // SAFETY: promised by the caller.
+    unsafe { at.cast::<V>().write_unaligned(value) }
+}

@@ -1,0 +1,125 @@
+//! Weights on their way to the product: packed once, transformed by whoever multiplies with them.
+
+use pulp::Simd;
+use rayon::prelude::*;
+
+use super::block::{load, store};
+use super::points;
+use super::{CHANNELS, PATCH, POINTS};
+
+const TAPS: usize = 9;
+/// Values that the longest vector holds; rows of packed values are whole multiples of it.
+const LONGEST_VECTOR: usize = 16;
+
+/// Weights `[C_out, C_in, 3, 3]` as blocks of output channels, `[C_out/8][9][C_in][8]`: zeros for the
+/// missing ones.
+#[derive(Debug)]
+pub(in super::super) struct Packed {
+    values: Vec<f32>,
+    /// Values of one tap of one block.
+    tap: usize,
+}
+
+impl Packed {
+    /// The weights as they are.
+    pub(in super::super) fn new(weight: &[f32], outer: usize, inner: usize) -> Self {
+        Self::pack(outer, inner, |o, i, tap| weight[(o * inner + i) * TAPS + tap])
+    }
+
+    /// The kernel of the pull back: input and output exchanged, turned by 180°.
+    pub(in super::super) fn mirrored(weight: &[f32], outer: usize, inner: usize) -> Self {
+        Self::pack(inner, outer, |o, i, tap| weight[(i * inner + o) * TAPS + TAPS - 1 - tap])
+    }
+
+    fn pack(outer: usize, inner: usize, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+        let tap = (inner * CHANNELS).next_multiple_of(LONGEST_VECTOR);
+        let mut values = vec![0.0; outer.div_ceil(CHANNELS) * TAPS * tap];
+        values.par_chunks_mut(TAPS * tap).enumerate().for_each(|(block, values)| {
+            let first = block * CHANNELS;
+            for i in 0..inner {
+                for lane in 0..CHANNELS.min(outer - first) {
+                    for t in 0..TAPS {
+                        values[t * tap + i * CHANNELS + lane] = at(first + lane, i, t);
+                    }
+                }
+            }
+        });
+        Self { values, tap }
+    }
+
+    /// Distance between two points of a transformed block.
+    pub(super) fn stride(&self) -> usize {
+        self.tap + LONGEST_VECTOR
+    }
+
+    /// Values that a transformed block takes.
+    pub(super) fn transformed(&self) -> usize {
+        POINTS * self.stride()
+    }
+
+    /// G w Gᵀ of a block of output channels: point p at `out[p·stride]`, `[C_in][8]` each.
+    #[inline(always)]
+    pub(super) fn transform<S: Simd>(&self, simd: S, block: usize, out: &mut [f32]) {
+        let weights = &self.values[block * TAPS * self.tap..][..TAPS * self.tap];
+        let stride = self.stride();
+        assert!(out.len() >= self.transformed());
+        for at in (0..self.tap).step_by(S::F32_LANES) {
+            // SAFETY: `tap` is a whole number of vectors, and both slices were measured.
+            unsafe {
+                let mut columns = [[simd.splat_f32s(0.0); 3]; PATCH];
+                for kx in 0..3 {
+                    let taps = std::array::from_fn(|ky| {
+                        load::<S>(weights.as_ptr().add((3 * ky + kx) * self.tap + at))
+                    });
+                    let column = points::taps(simd, taps);
+                    (0..PATCH).for_each(|r| columns[r][kx] = column[r]);
+                }
+                for (r, taps) in columns.into_iter().enumerate() {
+                    for (c, value) in points::taps(simd, taps).into_iter().enumerate() {
+                        store(out.as_mut_ptr().add((PATCH * r + c) * stride + at), value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Gᵀ m G of the sum of `parts`, each `[36][outer][inner]`: calls `put(o, i, taps)` with the nine taps
+/// of each pair of channels.
+#[inline(always)]
+pub(super) fn transform_adjoint<S: Simd>(
+    simd: S,
+    parts: &[&[f32]],
+    [outer, inner]: [usize; 2],
+    mut put: impl FnMut(usize, usize, [f32; TAPS]),
+) {
+    let (lanes, size) = (S::F32_LANES, outer * inner);
+    // Room for a last vector that is not whole.
+    let mut sum = vec![0.0; POINTS * size + lanes];
+    for part in parts {
+        sum.iter_mut().zip(*part).for_each(|(sum, value)| *sum += value);
+    }
+    let mut taps = vec![0.0; TAPS * lanes];
+    for at in (0..size).step_by(lanes) {
+        // SAFETY: the sum has room for the last vector, the taps for nine.
+        unsafe {
+            let mut rows = [[simd.splat_f32s(0.0); PATCH]; 3];
+            for c in 0..PATCH {
+                let column = std::array::from_fn(|r| {
+                    load::<S>(sum.as_ptr().add((PATCH * r + c) * size + at))
+                });
+                let column = points::taps_adjoint(simd, column);
+                (0..3).for_each(|r| rows[r][c] = column[r]);
+            }
+            for (r, row) in rows.into_iter().enumerate() {
+                for (c, value) in points::taps_adjoint(simd, row).into_iter().enumerate() {
+                    store(taps.as_mut_ptr().add((3 * r + c) * lanes), value);
+                }
+            }
+        }
+        for lane in 0..lanes.min(size - at) {
+            let pair = at + lane;
+            put(pair / inner, pair % inner, std::array::from_fn(|t| taps[t * lanes + lane]));
+        }
+    }
+}
