@@ -6,7 +6,7 @@
 //!
 //! and what is linear in w has the adjoint Gᵀ[(A ȳ) ⊙ (Bᵀ d)]. The rows of the three matrices are
 //! evaluations of polynomials at the points 0, ±√½, ±√2 and ∞. With the customary 0, ±1, ±2, ∞ the
-//! error is 3 to 4 times as large (`docs/decisions.md`).
+//! error is twice as large, the largest four times (`docs/decisions.md`).
 //!
 //! The divisors of Lagrange's formula are kept with G: 1 at 0, −3/2 at ±√½, 6 at ±√2, 1 at ∞.
 
