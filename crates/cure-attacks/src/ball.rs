@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::epsilon::Norm;
+use crate::epsilon::{Epsilon, Norm};
 use crate::error::Result;
 use crate::streams::Streams;
 
@@ -19,29 +19,51 @@ pub(crate) struct Ball<'a> {
     pub(crate) length: usize,
 }
 
-impl Ball<'_> {
-    /// A random point around each of `rows`, uniform in the ball, then clipped to the box.
+impl<'a> Ball<'a> {
+    /// Of radius ε around `count` images.
+    pub(crate) fn new(norm: Norm, epsilon: Epsilon, centers: &'a [f32], count: usize) -> Self {
+        Self { norm, epsilon: epsilon.value(), centers, length: centers.len() / count.max(1) }
+    }
+
+    /// A random point around each of `rows`, uniform in the ball (or, `on_sphere`, at distance ε in
+    /// a random direction; in ℓ∞ a corner), then clipped to the box.
+    ///
+    /// # Shapes
+    /// `images` is the shape of the whole batch, `[N, C, H, W]`; the result `[rows, C, H, W]`.
     pub(crate) fn random_start(
         &self,
         rows: &[usize],
-        shape: &[usize],
+        images: &[usize],
         streams: &Streams<'_>,
         restart: usize,
+        on_sphere: bool,
     ) -> Result<Tensor> {
         let values = self.place(rows, |slot, _, perturbation| {
             let random = &mut streams.stream(rows[slot], restart);
             match self.norm {
                 Norm::Linf => perturbation.iter_mut().for_each(|value| {
-                    *value = self.epsilon * (2.0 * random.random::<f64>() - 1.0);
+                    let coordinate = 2.0 * random.random::<f64>() - 1.0;
+                    *value =
+                        self.epsilon * if on_sphere { coordinate.signum() } else { coordinate };
                 }),
-                Norm::L2 => uniform_in_ball(random, self.epsilon, perturbation),
+                Norm::L2 | Norm::L1 => {
+                    direction(self.norm, random, perturbation);
+                    let share = if on_sphere {
+                        1.0
+                    } else {
+                        random.random::<f64>().powf(1.0 / self.length.max(1) as f64)
+                    };
+                    perturbation.iter_mut().for_each(|value| *value *= self.epsilon * share);
+                }
             }
         });
-        Ok(Tensor::new(shape, values)?)
+        let mut shape = images.to_vec();
+        shape[..1].fill(rows.len());
+        Ok(Tensor::new(&shape, values)?)
     }
 
     /// One step of length `step` from each `point` up its loss, then back into ball and box:
-    /// along sign(g) in ℓ∞ (sign(0) = 0), along g/‖g‖₂ in ℓ2.
+    /// along sign(g) in ℓ∞ (sign(0) = 0), along g/‖g‖ in ℓ2 and ℓ1.
     ///
     /// # Shapes
     /// `points`, `gradients`: `[rows, C, H, W]`; gradients finite and not zero.
@@ -58,12 +80,12 @@ impl Ball<'_> {
             let (from, gradient) = (&from[range.clone()], &gradients[range]);
             let unit = match self.norm {
                 Norm::Linf => 1.0,
-                Norm::L2 => 1.0 / Norm::L2.of(gradient.iter().map(|&g| f64::from(g))),
+                norm => 1.0 / norm.of(gradient.iter().map(|&g| f64::from(g))),
             };
             for (i, value) in perturbation.iter_mut().enumerate() {
                 let direction = match self.norm {
                     Norm::Linf => sign(gradient[i]),
-                    Norm::L2 => unit * f64::from(gradient[i]),
+                    Norm::L2 | Norm::L1 => unit * f64::from(gradient[i]),
                 };
                 *value = f64::from(from[i]) - f64::from(center[i]) + step * direction;
             }
@@ -103,10 +125,10 @@ impl Ball<'_> {
         };
         match self.norm {
             Norm::Linf => fill(out, &|_| self.epsilon),
-            Norm::L2 => {
+            norm => {
                 fill(out, &|_| f64::INFINITY);
                 let changes = out.iter().zip(center).map(|(&a, &b)| f64::from(a) - f64::from(b));
-                if Norm::L2.of(changes) > self.epsilon {
+                if norm.of(changes) > self.epsilon {
                     fill(out, &f64::abs);
                 }
             }
@@ -128,7 +150,30 @@ impl Ball<'_> {
                     perturbation.iter_mut().for_each(|value| *value *= factor);
                 }
             }
+            Norm::L1 => project_l1(self.epsilon, perturbation),
         }
+    }
+}
+
+/// The nearest point, in ℓ2, of ℓ1 norm at most `radius`: every size falls by one threshold, down to
+/// zero (Duchi et al. 2008).
+fn project_l1(radius: f64, values: &mut [f64]) {
+    if Norm::L1.of(values.iter().copied()) <= radius {
+        return;
+    }
+    let mut sizes: Vec<f64> = values.iter().map(|value| value.abs()).collect();
+    sizes.sort_by(|a, b| b.total_cmp(a));
+    let (mut sum, mut threshold) = (0.0, 0.0);
+    for (index, &size) in sizes.iter().enumerate() {
+        sum += size;
+        let candidate = (sum - radius) / (index + 1) as f64;
+        if candidate >= size {
+            break;
+        }
+        threshold = candidate;
+    }
+    for value in values {
+        *value = value.signum() * (value.abs() - threshold).max(0.0);
     }
 }
 
@@ -155,16 +200,27 @@ fn moved(center: f32, change: f64, limit: f64) -> f32 {
     }
 }
 
-/// Uniform in the Euclidean ball: a normal direction, and a radius whose d-th power is uniform.
-fn uniform_in_ball(random: &mut ChaCha8Rng, radius: f64, out: &mut [f64]) {
+/// A direction of unit length: uniform on the sphere in ℓ2, on the surface of the cross-polytope
+/// in ℓ1.
+fn direction(norm: Norm, random: &mut ChaCha8Rng, out: &mut [f64]) {
+    // The arguments of the logarithms are in (0, 1].
+    let mut exponential = || -(1.0 - random.random::<f64>()).ln();
     for value in &mut *out {
-        // Box and Muller's transform; the argument of the logarithm is in (0, 1].
-        let distance = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-        *value = distance * (std::f64::consts::TAU * random.random::<f64>()).cos();
+        *value = exponential();
     }
-    let length = Norm::L2.of(out.iter().copied());
-    let radius = radius * random.random::<f64>().powf(1.0 / out.len().max(1) as f64);
-    let factor = if length > 0.0 { radius / length } else { 0.0 };
+    for value in &mut *out {
+        let turn = random.random::<f64>();
+        match norm {
+            // Box and Muller's transform.
+            Norm::L2 | Norm::Linf => {
+                *value = (2.0 * *value).sqrt() * (std::f64::consts::TAU * turn).cos()
+            }
+            Norm::L1 if turn < 0.5 => *value = -*value,
+            Norm::L1 => {}
+        }
+    }
+    let length = norm.of(out.iter().copied());
+    let factor = if length > 0.0 { 1.0 / length } else { 0.0 };
     out.iter_mut().for_each(|value| *value *= factor);
 }
 
@@ -185,6 +241,26 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Against the definition: no point of the ball is nearer, and the result is in it.
+        #[test]
+        fn the_nearest_point_of_the_cross_polytope(
+            values in proptest::collection::vec(-2f64..2.0, 1..12), radius in 0.1f64..3.0, seed: u64,
+        ) {
+            let mut found = values.clone();
+            project_l1(radius, &mut found);
+            prop_assert!(Norm::L1.of(found.iter().copied()) <= radius * (1.0 + 1e-12));
+            let apart = |a: &[f64]| Norm::L2.of(a.iter().zip(&values).map(|(a, b)| a - b));
+            let mut other = vec![0.0; values.len()];
+            direction(Norm::L1, &mut Streams::new(seed, &[0]).stream(0, 0), &mut other);
+            other.iter_mut().for_each(|value| *value *= radius);
+            prop_assert!(apart(&found) <= apart(&other) + 1e-12);
+            // And of the points between: the segment towards any other point leads away.
+            let between: Vec<f64> = found.iter().zip(&other).map(|(f, o)| 0.99 * f + 0.01 * o).collect();
+            prop_assert!(apart(&found) <= apart(&between) + 1e-12);
+        }
+    }
+
     /// In d dimensions a uniform point of the unit ball has mean radius d/(d + 1), and mean 0.
     #[test]
     fn random_points_fill_the_ball_evenly() {
@@ -194,7 +270,10 @@ mod tests {
         let (mut radius, mut mean) = (0.0, vec![0.0; d]);
         for row in 0..n {
             let mut point = vec![0.0; d];
-            uniform_in_ball(&mut streams.stream(row, 0), 1.0, &mut point);
+            let mut random = streams.stream(row, 0);
+            direction(Norm::L2, &mut random, &mut point);
+            let share = random.random::<f64>().powf(1.0 / d as f64);
+            point.iter_mut().for_each(|value| *value *= share);
             radius += Norm::L2.of(point.iter().copied()) / n as f64;
             mean.iter_mut().zip(&point).for_each(|(mean, value)| *mean += value / n as f64);
         }

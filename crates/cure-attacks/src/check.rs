@@ -3,7 +3,9 @@
 use cure_network::{Classifier, NetworkError};
 use cure_tensor::{Tensor, TensorError, ops};
 
+use crate::attack::Attack;
 use crate::error::{AttackError, Result};
+use crate::streams::Streams;
 
 /// How far outside [0, 1] a pixel may be from rounding in earlier arithmetic (−3e-8 is common).
 const ROUNDING: f32 = 1e-6;
@@ -49,6 +51,31 @@ pub(crate) fn labels(classifier: &dyn Classifier, images: &Tensor, labels: &[usi
             largest: classes.saturating_sub(1),
         }),
     }
+}
+
+/// What must hold of every attack's arguments; gives the images with rounding noise clipped away.
+pub(crate) fn attack(
+    options: &dyn Attack,
+    classifier: &dyn Classifier,
+    images: &Tensor,
+    labels: &[usize],
+    streams: &Streams<'_>,
+) -> Result<Tensor> {
+    self::labels(classifier, images, labels)?;
+    if streams.len() != labels.len() {
+        let (count, images) = (streams.len(), labels.len());
+        return Err(AttackError::Count { what: "indices", count, images });
+    }
+    let dimension = images.shape().iter().skip(1).product();
+    options.check(Some(dimension), Some(classifier.classes()))?;
+    pixels(images)
+}
+
+/// The logits of `images`, of the shape that was promised.
+pub(crate) fn logits_of(classifier: &dyn Classifier, images: &Tensor) -> Result<Tensor> {
+    let found = classifier.logits(images)?;
+    logits(classifier, &found, images.shape().first().copied().unwrap_or(0))?;
+    Ok(found)
 }
 
 /// Whether a classifier gave what its trait promises.

@@ -15,6 +15,8 @@ pub enum Norm {
     Linf,
     /// ℓ2: the Euclidean length of the change.
     L2,
+    /// ℓ1: the sum of all changes' sizes.
+    L1,
 }
 
 impl Norm {
@@ -23,6 +25,7 @@ impl Norm {
         match self {
             Self::Linf => perturbation.fold(0.0, |most, value| most.max(value.abs())),
             Self::L2 => perturbation.map(|value| value * value).sum::<f64>().sqrt(),
+            Self::L1 => perturbation.map(f64::abs).sum(),
         }
     }
 }
@@ -32,6 +35,7 @@ impl fmt::Display for Norm {
         formatter.write_str(match self {
             Self::Linf => "linf",
             Self::L2 => "l2",
+            Self::L1 => "l1",
         })
     }
 }
@@ -43,9 +47,10 @@ impl FromStr for Norm {
         match text.to_ascii_lowercase().as_str() {
             "linf" => Ok(Self::Linf),
             "l2" => Ok(Self::L2),
+            "l1" => Ok(Self::L1),
             name => Err(AttackError::UnknownNorm {
                 name: text.into(),
-                hint: hint(name, &["linf", "l2"]),
+                hint: hint(name, &["linf", "l2", "l1"]),
             }),
         }
     }
@@ -87,7 +92,12 @@ impl Epsilon {
     /// A quarter of the length, PGD's default step. (Underflow to 0 would need a length that no
     /// `f32` image can show.)
     pub(crate) fn quarter(self) -> Self {
-        Self((self.0 / 4.0).max(f64::MIN_POSITIVE))
+        self.times(0.25)
+    }
+
+    /// So many times the length, for a factor over 0.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        Self((self.0 * factor).max(f64::MIN_POSITIVE))
     }
 
     /// As it is written in an attack's specification: `8/255`, `0.5`.
@@ -105,7 +115,7 @@ impl Epsilon {
     }
 
     /// Whether a perturbation can be that long and stay between images in [0, 1]ᵈ: at most 1 in
-    /// ℓ∞, √d in ℓ2 (not checked while d is not known).
+    /// ℓ∞, √d in ℓ2, d in ℓ1 (not checked while d is not known).
     ///
     /// # Errors
     /// [`AttackError::LargerThanRange`] naming the likely meaning.
@@ -121,7 +131,8 @@ impl Epsilon {
                 let diameter = (d as f64).sqrt();
                 (diameter, format!("√{d} = {diameter:.2}, the ℓ2 diameter of [0, 1]^{d}"))
             }
-            (Norm::L2, None) => return Ok(()),
+            (Norm::L1, Some(d)) => (d as f64, format!("{d}, the ℓ1 diameter of [0, 1]^{d}")),
+            (Norm::L2 | Norm::L1, None) => return Ok(()),
         };
         if self.0 <= limit {
             return Ok(());

@@ -33,7 +33,7 @@ pub enum AttackError {
         remedy: String,
     },
     /// A name that is no norm.
-    #[error("unknown norm `{name}`; known are linf and l2{hint}")]
+    #[error("unknown norm `{name}`; known are linf, l2 and l1{hint}")]
     UnknownNorm {
         /// The name given.
         name: String,

@@ -3,10 +3,7 @@
 //! An attack is a function of a classifier, images and labels; what attacks share (balls, steps,
 //! keeping the best iterate) are functions and small values beside each other, not base classes.
 //!
-//! | attack | knowledge | kind | norms | source |
-//! |---|---|---|---|---|
-//! | [`fgsm`] | gradient | budget | ℓ∞, ℓ2 | Goodfellow et al. 2015 |
-//! | [`pgd`] | gradient | budget | ℓ∞, ℓ2 | Madry et al. 2018 |
+//! [`attacks`] is the table of attacks: names, knowledge, norms, sources, parameters and defaults.
 //!
 //! Pixels are in [0, 1] and ε is a length in pixels ([`Epsilon`]); normalisation belongs to the
 //! classifier. [`evaluate`](fn@evaluate) runs attacks over a set and says what is left, with the interval and the
@@ -14,28 +11,36 @@
 //! order or on the number of threads.
 
 mod adversarial;
+mod attack;
 mod ball;
 mod check;
 mod epsilon;
 mod error;
 mod evaluate;
+mod fgsm;
 mod interval;
 mod loss;
+mod parameters;
 mod pgd;
-mod spec;
+mod registry;
 mod streams;
+mod target;
 mod warning;
 
 pub use adversarial::Adversarial;
+pub use attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
 pub use epsilon::{Epsilon, Norm};
 pub use error::{AttackError, Result};
 pub use evaluate::{
     Accuracy, AttackResult, Evaluation, EvaluationOptions, EvaluationSet, Observer, Progress,
     SampleOutcome, SampleRow, Silent, Verdict, WorstCase, evaluate,
 };
+pub use fgsm::{FgsmOptions, fgsm};
 pub use interval::wilson95;
 pub use loss::Loss;
-pub use pgd::{PgdOptions, fgsm, pgd};
-pub use spec::AttackSpec;
+pub use parameters::Parameter;
+pub use pgd::{PgdOptions, Start, pgd};
+pub use registry::attacks;
 pub use streams::Streams;
+pub use target::Target;
 pub use warning::Warning;

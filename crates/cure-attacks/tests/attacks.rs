@@ -4,13 +4,20 @@
 mod common;
 
 use common::{Spy, Toy, epsilon, linear, network, predict, uniform};
-use cure_attacks::{AttackSpec, Loss, Norm, PgdOptions, Streams, fgsm, pgd};
+use cure_attacks::{
+    AttackSpec, Epsilon, FgsmOptions, Loss, Norm, PgdOptions, Start, Streams, fgsm, pgd,
+};
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 use proptest::prelude::*;
 
 const INPUT: [usize; 3] = [2, 3, 4];
 const LENGTH: usize = 24;
+
+/// FGSM up the usual loss.
+fn sign(norm: Norm, epsilon: Epsilon) -> FgsmOptions {
+    FgsmOptions { norm, epsilon, loss: Loss::default() }
+}
 
 fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {
     norm.of(a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b)))
@@ -22,6 +29,7 @@ fn exact(norm: Norm, w: &[f32], margin: f64) -> f64 {
     match norm {
         Norm::Linf => margin.abs() / w().map(f64::abs).sum::<f64>(),
         Norm::L2 => margin.abs() / w().map(|w| w * w).sum::<f64>().sqrt(),
+        Norm::L1 => margin.abs() / w().map(f64::abs).fold(0.0, f64::max),
     }
 }
 
@@ -49,11 +57,10 @@ fn success_exactly_when_epsilon_exceeds_the_distance() {
                 for (factor, expected) in [(0.98, false), (1.02, true)] {
                     let epsilon = epsilon(factor * least);
                     let label = &labels[row..=row];
-                    let found =
-                        fgsm(&classifier, &image, label, norm, epsilon, Loss::default()).unwrap();
+                    let found = fgsm(&classifier, &image, label, &sign(norm, epsilon)).unwrap();
                     assert_eq!(found.solved, [expected], "fgsm {norm} {seed} {row}");
-                    for random_start in [false, true] {
-                        let options = PgdOptions { random_start, ..PgdOptions::new(norm, epsilon) };
+                    for start in [Start::Clean, Start::Ball, Start::Sphere] {
+                        let options = PgdOptions { start, ..PgdOptions::new(norm, epsilon) };
                         let indices = [row];
                         let streams = Streams::new(seed, &indices);
                         let found = pgd(&classifier, &image, label, &options, &streams).unwrap();
@@ -72,13 +79,12 @@ fn one_step_by_hand() {
     let classifier = linear(vec![1.0, -2.0, 0.0, 3.0], 5.0, [1, 1, 4]);
     let images = Tensor::new(&[1, 1, 1, 4], vec![0.5, 0.5, 0.5, 0.03]).unwrap();
     // Label 1: the loss rises against w.
-    let found =
-        fgsm(&classifier, &images, &[1], Norm::Linf, epsilon(0.0625), Loss::default()).unwrap();
+    let found = fgsm(&classifier, &images, &[1], &sign(Norm::Linf, epsilon(0.0625))).unwrap();
     assert_eq!(found.images.host().to_vec(), [0.4375, 0.5625, 0.5, 0.0]);
     assert_eq!((found.forward, found.backward, &found.solved[..]), (2, 1, &[false][..]));
 
     let classifier = linear(vec![3.0, 0.0, -4.0, 0.0], 5.0, [1, 1, 4]);
-    let found = fgsm(&classifier, &images, &[1], Norm::L2, epsilon(0.25), Loss::default()).unwrap();
+    let found = fgsm(&classifier, &images, &[1], &sign(Norm::L2, epsilon(0.25))).unwrap();
     let expected = [0.35, 0.5, 0.7, 0.03];
     assert!(found.images.host().iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6));
 }
@@ -94,7 +100,7 @@ fn deterministic_iterates_are_those_of_the_plain_loop() {
             let labels = predict(&classifier, &clean);
             let spy = Spy::on(&classifier);
             let options = PgdOptions {
-                random_start: false,
+                start: Start::Clean,
                 early_stop: false,
                 ..PgdOptions::new(norm, epsilon(radius))
             };
@@ -111,7 +117,7 @@ fn deterministic_iterates_are_those_of_the_plain_loop() {
                 let gradient = at.pullback(&entropy.residual).unwrap();
                 let gradient = match norm {
                     Norm::Linf => ops::map(gradient, f32::signum),
-                    Norm::L2 => ops::normalised(&gradient).unwrap(),
+                    _ => ops::normalised(&gradient).unwrap(),
                 };
                 let steps = gradient.host();
                 let mut change: Vec<f32> =
@@ -120,7 +126,7 @@ fn deterministic_iterates_are_those_of_the_plain_loop() {
                     Norm::Linf => {
                         change.iter_mut().for_each(|value| *value = value.clamp(-radius, radius));
                     }
-                    Norm::L2 => {
+                    _ => {
                         let length = change.iter().map(|value| value * value).sum::<f32>().sqrt();
                         let factor = (radius / length).min(1.0);
                         change.iter_mut().for_each(|value| *value *= factor);
@@ -144,7 +150,7 @@ fn the_last_iterate_counts() {
     let classifier = linear(w, -0.5 * length - 0.09 * length, INPUT);
     for (steps, expected) in [(3, false), (4, true)] {
         let options =
-            PgdOptions { steps, random_start: false, ..PgdOptions::new(Norm::Linf, epsilon) };
+            PgdOptions { steps, start: Start::Clean, ..PgdOptions::new(Norm::Linf, epsilon) };
         let found = pgd(&classifier, &images, &[0], &options, &Streams::new(0, &[0])).unwrap();
         assert_eq!(found.solved, [expected], "{steps} steps");
     }
@@ -173,7 +179,7 @@ fn an_example_once_found_is_never_lost() {
     for early_stop in [true, false] {
         let options = PgdOptions {
             steps: 4,
-            random_start: false,
+            start: Start::Clean,
             early_stop,
             ..PgdOptions::new(Norm::Linf, epsilon(0.4))
         };
@@ -197,7 +203,7 @@ fn without_success_the_iterate_of_highest_loss_is_returned() {
     };
     let images = Tensor::full(&[1, 1, 1, 1], 0.5);
     let options =
-        PgdOptions { steps: 4, random_start: false, ..PgdOptions::new(Norm::Linf, epsilon(0.4)) };
+        PgdOptions { steps: 4, start: Start::Clean, ..PgdOptions::new(Norm::Linf, epsilon(0.4)) };
     let found = pgd(&classifier, &images, &[0], &options, &Streams::new(0, &[0])).unwrap();
     assert_eq!(found.solved, [false]);
     assert!((found.images.host()[0] - 0.7).abs() < 1e-6, "{:?}", found.images);
@@ -302,7 +308,7 @@ fn no_direction_no_move_and_it_is_said() {
     pixels.extend([0.9; LENGTH]);
     let images = Tensor::new(&[2, 2, 3, 4], pixels).unwrap();
     for norm in [Norm::Linf, Norm::L2] {
-        let options = PgdOptions { random_start: false, ..PgdOptions::new(norm, epsilon(0.1)) };
+        let options = PgdOptions { start: Start::Clean, ..PgdOptions::new(norm, epsilon(0.1)) };
         let found = pgd(&poisoned, &images, &[0, 0], &options, &Streams::new(0, &[0, 1])).unwrap();
         assert_eq!(found.non_finite_gradient, [false, true]);
         assert_eq!(found.undecided, [false, true]);
@@ -315,13 +321,14 @@ proptest! {
     #[test]
     fn every_iterate_is_in_ball_and_box(
         seed in any::<u64>(),
-        l2 in any::<bool>(),
+        norm in 0usize..3,
         radius in prop_oneof![1e-6f64..1e-3, 1e-3..1.0],
         step in 0.01f64..3.0,
-        random_start in any::<bool>(),
+        start in prop_oneof![Just(Start::Clean), Just(Start::Ball), Just(Start::Sphere)],
+        momentum in prop_oneof![Just(0.0), Just(0.9)],
         spread in 0f32..=0.5,
     ) {
-        let norm = if l2 { Norm::L2 } else { Norm::Linf };
+        let norm = [Norm::Linf, Norm::L2, Norm::L1][norm];
         let w = uniform(seed, &[LENGTH], -1.0, 1.0).into_vec();
         // Never fooled, so that no step is skipped; many pixels at the border of the box.
         let classifier = linear(w, -40.0, INPUT);
@@ -331,7 +338,8 @@ proptest! {
                 .unwrap();
         let spy = Spy::on(&classifier);
         let options = PgdOptions {
-            random_start,
+            start,
+            momentum,
             steps: 6,
             step: epsilon((step * radius).min(1.0)),
             ..PgdOptions::new(norm, epsilon(radius))

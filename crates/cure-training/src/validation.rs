@@ -43,7 +43,7 @@ impl ValidationAttack {
                 return Err(TrainingError::setting(name, value, "1 or more"));
             }
         }
-        Ok(self.spec.check(None)?)
+        Ok(self.spec.check(None, None)?)
     }
 
     /// Whether it is due after an epoch, counted from 1.

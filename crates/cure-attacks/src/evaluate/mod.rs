@@ -9,9 +9,9 @@ use std::time::Instant;
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 
+use crate::attack::AttackSpec;
 use crate::check;
 use crate::error::{AttackError, Result};
-use crate::spec::AttackSpec;
 use crate::streams::Streams;
 use crate::warning::Warning;
 
@@ -64,9 +64,10 @@ pub fn evaluate(
         return Err(AttackError::Batch);
     }
     let dimension = set.images().shape().iter().skip(1).product();
-    attacks.iter().try_for_each(|attack| attack.check(Some(dimension)))?;
+    let classes = Some(classifier.classes());
+    attacks.iter().try_for_each(|attack| attack.check(Some(dimension), classes))?;
 
-    let mut warnings: Vec<Warning> = attacks.iter().flat_map(AttackSpec::warnings).collect();
+    let mut warnings: Vec<Warning> = attacks.iter().flat_map(|attack| attack.warnings()).collect();
     let mut reporter = Reporter::new(observer, attacks.len() + 1);
     let clean = classify_clean(classifier, set, options.batch, &mut reporter, &mut warnings)?;
     let correct: Vec<usize> =
@@ -221,6 +222,9 @@ fn attack(
     let mut tally = Tally::default();
     let mut kept = options.keep_images.then(|| set.images().host().into_owned());
     let length = set.images().len() / set.len();
+    /// Rounding of single-precision pixels at the border of the ball.
+    const ROUNDING: f64 = 1e-6;
+    let radius = spec.epsilon().map(|epsilon| epsilon.value() * (1.0 + ROUNDING));
     let (mut robust, started) = (0, Instant::now());
     for rows in correct.chunks(options.batch) {
         let images = ops::select(set.images(), rows)?;
@@ -238,23 +242,27 @@ fn attack(
         for (slot, &row) in rows.iter().enumerate() {
             let range = slot * length..(slot + 1) * length;
             let changes = before[range.clone()].iter().zip(&after[range.clone()]);
-            let is_fooled = predictions[slot] != Some(labels[slot]);
+            let is_found = match (&found.targets, predictions[slot]) {
+                (_, None) => true,
+                (None, Some(class)) => class != labels[slot],
+                (Some(targets), Some(class)) => class == targets[slot],
+            };
+            let norm = spec.norm().of(changes.map(|(&a, &b)| f64::from(b) - f64::from(a)));
+            // A minimal-norm attack may have succeeded further away than it is judged at.
+            let is_fooled = is_found && radius.is_none_or(|radius| norm <= radius);
             let verdict = match (is_fooled, found.undecided[slot]) {
                 (true, _) => Verdict::Fooled,
                 (false, true) => Verdict::Undecided,
                 (false, false) => Verdict::Robust,
             };
-            outcomes[row] = SampleOutcome {
-                verdict,
-                prediction: predictions[slot],
-                norm: spec.norm().of(changes.map(|(&a, &b)| f64::from(b) - f64::from(a))),
-            };
+            outcomes[row] =
+                SampleOutcome { verdict, prediction: predictions[slot], norm, is_found };
             if is_fooled {
                 fooled.push(slot);
             }
             robust += usize::from(verdict == Verdict::Robust);
             tally.undecided += usize::from(verdict == Verdict::Undecided);
-            tally.unconfirmed += usize::from(is_fooled != found.solved[slot]);
+            tally.unconfirmed += usize::from(is_found != found.solved[slot]);
             if let Some(kept) = &mut kept {
                 kept[row * length..(row + 1) * length].copy_from_slice(&after[range]);
             }

@@ -8,8 +8,8 @@ use cure_tensor::Tensor;
 use serde::Serialize;
 
 use super::Tally;
+use crate::attack::AttackSpec;
 use crate::interval::wilson95;
-use crate::spec::AttackSpec;
 use crate::warning::Warning;
 
 /// The result of [`evaluate`](super::evaluate).
@@ -70,9 +70,10 @@ pub struct AttackResult {
     /// Among the samples classified correctly before, the share misclassified after; none if
     /// there are no such samples.
     pub attack_success_rate: Option<f64>,
-    /// The median length of the successful perturbations in the attack's norm, in pixels.
+    /// The median length of the perturbations found, in the attack's norm, in pixels; those that a
+    /// minimal-norm attack found further away than ε included.
     pub median_norm: Option<f64>,
-    /// The largest length of the successful perturbations.
+    /// The largest length of the perturbations found.
     pub max_norm: Option<f64>,
     /// Samples on which the attack had no gradient to follow; not robust, not successes.
     pub undecided: usize,
@@ -97,7 +98,9 @@ impl AttackResult {
         let n = outcomes.len();
         let with = |verdict| outcomes.iter().filter(move |outcome| outcome.verdict == verdict);
         let robust = with(Verdict::Robust).count();
-        let mut norms: Vec<f64> = with(Verdict::Fooled).map(|outcome| outcome.norm).collect();
+        let fooled = with(Verdict::Fooled).count();
+        let found = outcomes.iter().filter(|outcome| outcome.is_found);
+        let mut norms: Vec<f64> = found.map(|outcome| outcome.norm).collect();
         norms.sort_by(f64::total_cmp);
         Self {
             name: spec.name().into(),
@@ -106,7 +109,7 @@ impl AttackResult {
             robust,
             n,
             ci95: wilson95(robust, n),
-            attack_success_rate: (correct > 0).then(|| norms.len() as f64 / correct as f64),
+            attack_success_rate: (correct > 0).then(|| fooled as f64 / correct as f64),
             median_norm: median(&norms),
             max_norm: norms.last().copied(),
             undecided: tally.undecided,
@@ -189,11 +192,14 @@ pub struct SampleOutcome {
     pub prediction: Option<usize>,
     /// The length of the perturbation in the attack's norm, in pixels.
     pub norm: f64,
+    /// Whether the returned image is what the attack looked for, within ε or not.
+    #[serde(skip)]
+    pub is_found: bool,
 }
 
 impl SampleOutcome {
     pub(super) fn not_attacked(prediction: Option<usize>) -> Self {
-        Self { verdict: Verdict::Misclassified, prediction, norm: 0.0 }
+        Self { verdict: Verdict::Misclassified, prediction, norm: 0.0, is_found: false }
     }
 }
 
@@ -237,7 +243,7 @@ impl Evaluation {
                 let _ = writeln!(text, "{start},,,,");
             }
             for (outcome, attack) in attacks.iter().zip(&self.attacks) {
-                let SampleOutcome { verdict, prediction, norm } = outcome;
+                let SampleOutcome { verdict, prediction, norm, .. } = outcome;
                 let (spec, prediction) = (&attack.spec, class(*prediction));
                 let _ = writeln!(text, "{start},\"{spec}\",{verdict},{prediction},{norm}");
             }

@@ -206,7 +206,11 @@ impl Trainer<'_> {
         }
         let best = Best { epoch: row.epoch, metric };
         self.now.best = Some((best, self.now.network.clone()));
-        export::write(&self.run.best(), &self.now.network, &self.provenance(best.epoch, Some(best)))?;
+        export::write(
+            &self.run.best(),
+            &self.now.network,
+            &self.provenance(best.epoch, Some(best)),
+        )?;
         Ok(true)
     }
 
@@ -250,12 +254,7 @@ impl Trainer<'_> {
         let chosen_epoch = best.map_or(epochs, |best| best.epoch);
         export::write(&self.run.last_weights(), &last, &self.provenance(epochs, None))?;
         export::write(&self.run.weights(), &chosen, &self.provenance(chosen_epoch, best))?;
-        Ok(Finished {
-            last,
-            chosen,
-            chosen_epoch,
-            rows: self.run.metrics()?,
-        })
+        Ok(Finished { last, chosen, chosen_epoch, rows: self.run.metrics()? })
     }
 }
 

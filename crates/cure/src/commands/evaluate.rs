@@ -67,8 +67,10 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     check_outputs(&outputs, &[&options.model.weights])?;
     let data = options.data.load()?;
     let dimension = data.shape().iter().product();
-    attacks.iter().try_for_each(|attack| attack.check(Some(dimension))).input()?;
+    attacks.iter().try_for_each(|attack| attack.check(Some(dimension), None)).input()?;
     let loaded = options.model.load(&data)?;
+    let classes = Some(loaded.network.architecture().classes);
+    attacks.iter().try_for_each(|attack| attack.check(Some(dimension), classes)).input()?;
     interrupt::listen()?;
 
     let settings = EvaluationOptions {

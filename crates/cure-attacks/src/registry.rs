@@ -1,0 +1,11 @@
+//! The table of attacks: whatever can be named on the command line, in the order it is listed.
+
+use crate::attack::Entry;
+use crate::{fgsm, pgd};
+
+pub(crate) const ATTACKS: &[Entry] = &[fgsm::ENTRY, pgd::ENTRY];
+
+/// The attacks that a specification can name.
+pub fn attacks() -> &'static [Entry] {
+    ATTACKS
+}
