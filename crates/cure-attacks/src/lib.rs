@@ -32,8 +32,8 @@ pub use attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
 pub use epsilon::{Epsilon, Norm};
 pub use error::{AttackError, Result};
 pub use evaluate::{
-    Accuracy, AttackResult, Evaluation, EvaluationOptions, EvaluationSet, Observer, Progress,
-    SampleOutcome, SampleRow, Silent, Verdict, WorstCase, evaluate,
+    Accuracy, AttackResult, Curve, CurvePoint, Evaluation, EvaluationOptions, EvaluationSet,
+    Observer, Progress, SampleOutcome, SampleRow, Silent, Verdict, WorstCase, curve, evaluate,
 };
 pub use fgsm::{FgsmOptions, fgsm};
 pub use interval::wilson95;

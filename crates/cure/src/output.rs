@@ -24,7 +24,8 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Outcome {
 }
 
 /// Refuses, before any work is done for them, outputs that cannot be written, that would replace one
-/// of the inputs or something that is no file, or that are named twice.
+/// of the inputs (or a file in a folder that is one) or something that is no file, or that are named
+/// twice.
 pub(crate) fn check_outputs(outputs: &[&Path], inputs: &[&Path]) -> Outcome {
     let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
@@ -46,9 +47,21 @@ pub(crate) fn check_outputs(outputs: &[&Path], inputs: &[&Path]) -> Outcome {
         if inputs.iter().any(|input| same(path, input)) {
             return refuse("it is one of the inputs; name another".into());
         }
+        if let Some(folder) = inputs.iter().find(|input| holds(input, path)) {
+            let folder = folder.display();
+            return refuse(format!("it is a file of the data in {folder}; name another"));
+        }
         if outputs[..position].iter().any(|other| same(path, other)) {
             return refuse("two outputs have this name; name them apart".into());
         }
     }
     Ok(())
+}
+
+/// Whether `file` is there and lies in the folder `input`, at any depth.
+fn holds(input: &Path, file: &Path) -> bool {
+    match (input.is_dir(), input.canonicalize(), file.canonicalize()) {
+        (true, Ok(folder), Ok(file)) => file.starts_with(folder),
+        _ => false,
+    }
 }

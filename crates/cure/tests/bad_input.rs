@@ -204,3 +204,30 @@ fn derivatives_refuse_a_length_of_zero() {
     );
     assert!(Tensor::new(&[2], vec![1.0]).is_err());
 }
+
+/// An output never replaces what is read: the weights, the data's file, a file of the data's folder.
+#[test]
+fn outputs_that_would_replace_inputs() {
+    let folder = folder_with_network();
+    fs::create_dir(folder.path().join("cifar")).unwrap();
+    fs::write(folder.path().join("cifar/test_batch.bin"), vec![1; 3073]).unwrap();
+    let cifar = with(&EVALUATE[..3], &["--data", "cifar10:cifar"]);
+    let inside = "cifar/test_batch.bin";
+    let derivatives = with(&["derivatives"], &cifar[1..]);
+    for (base, option, output, part) in [
+        (&EVALUATE[..], "--json", "net.safetensors", "one of the inputs"),
+        (&cifar, "--json", inside, "a file of the data"),
+        (&cifar, "--csv", "cifar/../cifar/test_batch.bin", "a file of the data"),
+        (&derivatives, "--out", inside, "a file of the data"),
+    ] {
+        refused(&folder, &with(base, &[option, output]), &[output, part]);
+    }
+    let attacked = with(&cifar, &["--attack", "fgsm:eps=8/255", "--save", inside]);
+    refused(&folder, &attacked, &["a file of the data"]);
+    fs::write(folder.path().join("data.npz"), b"not read yet").unwrap();
+    let file = with(&EVALUATE[..3], &["--data", "npz:data.npz", "--csv", "data.npz"]);
+    refused(&folder, &file, &["data.npz", "one of the inputs"]);
+    fs::write(folder.path().join("cifar/results.json"), b"mine").unwrap();
+    let curve = ["curve", "--network", "a=net.safetensors", "--data", "cifar10:cifar"];
+    refused(&folder, &with(&curve, &["--out", "cifar"]), &["results.json", "a file of the data"]);
+}

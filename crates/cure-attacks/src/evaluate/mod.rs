@@ -1,5 +1,6 @@
 //! Robust accuracy: attacks over a set of images, and what may be said afterwards.
 
+mod curve;
 mod observer;
 mod result;
 mod set;
@@ -15,6 +16,7 @@ use crate::error::{AttackError, Result};
 use crate::streams::Streams;
 use crate::warning::Warning;
 
+pub use curve::{Curve, CurvePoint, curve};
 use observer::Reporter;
 pub use observer::{Observer, Progress, Silent};
 pub use result::{

@@ -1,4 +1,4 @@
-use cure_tensor::Tensor;
+use cure_tensor::{Tensor, ops};
 
 use crate::check;
 use crate::error::{AttackError, Result};
@@ -32,6 +32,16 @@ impl EvaluationSet {
             }
         }
         Ok(Self { images: check::pixels(&images)?, labels, indices })
+    }
+
+    /// The images at `rows`, in that order.
+    ///
+    /// # Errors
+    /// If there is no row.
+    pub(super) fn select(&self, rows: &[usize]) -> Result<Self> {
+        let pick = |values: &[usize]| rows.iter().map(|&row| values[row]).collect();
+        let images = ops::select(&self.images, rows)?;
+        Self::new(images, pick(&self.labels), pick(&self.indices))
     }
 
     /// `[N, C, H, W]`.

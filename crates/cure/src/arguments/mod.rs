@@ -106,6 +106,10 @@ pub(crate) enum Command {
     Finetune(commands::finetune::Options),
     /// Clean accuracy and robust accuracy under attacks.
     Evaluate(commands::evaluate::Options),
+    /// The attacks there are, and their parameters.
+    Attacks(commands::attacks::Options),
+    /// Robust accuracy against ε, for one network or several, as a figure.
+    Curve(commands::curve::Options),
     /// Write the derivatives CURE is made of, to check them against any other program.
     Derivatives(commands::derivatives::Options),
     /// Turn a weights file of PyTorch into safetensors with architecture and normalisation.

@@ -26,6 +26,12 @@ pub(crate) struct DataArguments {
 }
 
 impl DataArguments {
+    /// The file or folder that the images are read from; none where they are built in.
+    pub(crate) fn place(&self) -> Outcome<Option<PathBuf>> {
+        let spec: DataSpec = self.data.parse().input()?;
+        Ok(spec.place().map(PathBuf::from))
+    }
+
     /// Reads the images.
     pub(crate) fn load(&self) -> Outcome<Dataset> {
         let split: Split = self.split.parse().input()?;

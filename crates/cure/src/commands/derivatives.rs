@@ -1,7 +1,7 @@
 //! `cure derivatives`: everything CURE's gradient is made of, for checking us against anything
 //! else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cure_network::weights::Metadata;
@@ -71,7 +71,10 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if !(options.h.is_finite() && options.h > 0.0) {
         return Err(Failure::Input(format!("--h is {}; accepted is a length over 0", options.h)));
     }
-    check_outputs(&[&options.out], &[&options.model.weights])?;
+    let place = options.data.place()?;
+    let inputs: Vec<&Path> =
+        std::iter::once(options.model.weights.as_path()).chain(place.as_deref()).collect();
+    check_outputs(&[&options.out], &inputs)?;
     let data = options.data.load()?;
     let network = options.model.load(&data)?.network;
     let positions: Vec<usize> = (0..data.len()).collect();

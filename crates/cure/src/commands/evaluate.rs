@@ -59,12 +59,16 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if options.save.is_some() && attacks.is_empty() {
         return Err(Failure::Input("--save needs an --attack whose images to save".into()));
     }
-    let outputs: Vec<&Path> = [&options.json, &options.csv, &options.save]
-        .into_iter()
-        .flatten()
-        .map(PathBuf::as_path)
-        .collect();
-    check_outputs(&outputs, &[&options.model.weights])?;
+    let saved = options.save.as_deref();
+    let saved = saved.into_iter().flat_map(|path| {
+        (0..attacks.len()).map(|position| numbered(path, position, attacks.len()))
+    });
+    let outputs: Vec<PathBuf> =
+        [&options.json, &options.csv].into_iter().flatten().cloned().chain(saved).collect();
+    let place = options.data.place()?;
+    let inputs: Vec<&Path> =
+        std::iter::once(options.model.weights.as_path()).chain(place.as_deref()).collect();
+    check_outputs(&outputs.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &inputs)?;
     let data = options.data.load()?;
     let dimension = data.shape().iter().product();
     attacks.iter().try_for_each(|attack| attack.check(Some(dimension), None)).input()?;

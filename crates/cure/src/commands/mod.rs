@@ -1,7 +1,9 @@
 //! One file a command; each reads as a paragraph: parse, validate, run, write.
 
+pub(crate) mod attacks;
 pub(crate) mod bench;
 pub(crate) mod convert;
+pub(crate) mod curve;
 pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod derivatives;
