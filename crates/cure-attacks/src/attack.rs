@@ -264,7 +264,7 @@ mod tests {
             ("pgd:eps=8/255,restart=3", &["did you mean `restarts`"]),
             ("fgsm:eps=8/255,steps=3", &["fgsm has no parameter `steps`", "norm, eps"]),
             ("pgd:eps=8/255,norm=inf", &["unknown norm `inf`", "did you mean `linf`"]),
-            ("pgd", &["pgd: eps", "must be given", "pgd:eps=8/255"]),
+            ("pgd", &["pgd: eps must be given", "pgd:eps=8/255"]),
             ("pgd:eps=8", &["ε = 8 is larger", "did you mean 8/255"]),
             ("fgsm:eps=8", &["ε = 8 is larger", "did you mean 8/255"]),
             ("pgd:eps=8/255,step=2", &["step = 2 is larger", "did you mean 2/255"]),

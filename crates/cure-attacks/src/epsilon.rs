@@ -70,6 +70,9 @@ impl FromStr for Norm {
 #[serde(try_from = "String", into = "String")]
 pub struct Epsilon(f64);
 
+/// The spacing of single-precision numbers next to 1: a shorter length moves no bright pixel.
+const SMALLEST: f64 = 1e-7;
+
 impl Epsilon {
     /// A length of `value` pixels.
     ///
@@ -114,7 +117,7 @@ impl Epsilon {
         }
     }
 
-    /// Whether a perturbation can be that long and stay between images in [0, 1]ᵈ: at most 1 in
+    /// Whether a perturbation can be that short and be seen, and that long and stay between images in [0, 1]ᵈ: at most 1 in
     /// ℓ∞, √d in ℓ2, d in ℓ1 (not checked while d is not known).
     ///
     /// # Errors
@@ -125,6 +128,15 @@ impl Epsilon {
         norm: Norm,
         dimension: Option<usize>,
     ) -> Result<()> {
+        if self.0 < SMALLEST {
+            return Err(AttackError::Length {
+                text: format!("{name} = {}", self.0),
+                reason: format!(
+                    "pixels in single precision cannot show less than {SMALLEST}; write 8/255 or \
+                     0.0314"
+                ),
+            });
+        }
         let (limit, range) = match (norm, dimension) {
             (Norm::Linf, _) => (1.0, "the whole pixel range [0, 1]".to_owned()),
             (Norm::L2, Some(d)) => {

@@ -62,6 +62,12 @@ pub enum AttackError {
         /// A suggestion, or nothing.
         hint: String,
     },
+    /// A budget attack without a budget.
+    #[error("{attack}: eps must be given; write {attack}:eps=8/255")]
+    NoEpsilon {
+        /// The attack.
+        attack: &'static str,
+    },
     /// A parameter whose value the attack does not take.
     #[error("{attack}: {parameter} = `{value}` is not accepted: {reason}")]
     Parameter {

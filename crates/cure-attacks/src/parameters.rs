@@ -89,12 +89,7 @@ impl<'a> Parameters<'a> {
 
     /// ε, which has no default.
     pub(crate) fn epsilon(&self) -> Result<Epsilon> {
-        self.get("eps")?.ok_or_else(|| AttackError::Parameter {
-            attack: self.attack,
-            parameter: "eps",
-            value: String::new(),
-            reason: format!("it must be given; write {}:eps=8/255", self.attack),
-        })
+        self.get("eps")?.ok_or(AttackError::NoEpsilon { attack: self.attack })
     }
 }
 

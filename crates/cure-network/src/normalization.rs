@@ -69,6 +69,12 @@ impl Normalization {
         if self.std.iter().any(|&std| !(std.is_finite() && std > 0.0)) {
             return refuse("each std must be over 0".into());
         }
+        if self.mean.iter().any(|&mean| mean > 1.0) {
+            return refuse(
+                "pixels are in [0, 1] here, so each mean is at most 1; divide mean and std by 255"
+                    .into(),
+            );
+        }
         if self.mean.iter().any(|mean| !mean.is_finite()) {
             return refuse("each mean must be finite".into());
         }

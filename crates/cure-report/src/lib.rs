@@ -29,4 +29,4 @@ pub use image::{Image, Perturbation};
 pub use image_grid::{AdversarialExample, ImageGrid, Prediction};
 pub use report::{Report, Section};
 pub use table::{Cell, Table};
-pub use write::write_atomically;
+pub use write::{check_writable, write_atomically};

@@ -22,6 +22,20 @@ pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Repo
         .map_err(|cause| ReportError::Write { path: path.to_path_buf(), cause })
 }
 
+/// Whether [`write_atomically`] could write to `path` now: a file beside it is made and removed.
+///
+/// # Errors
+/// [`ReportError::Write`] with the path and the operating system's cause.
+pub fn check_writable(path: impl AsRef<Path>) -> Result<(), ReportError> {
+    let path = path.as_ref();
+    let probe = || {
+        let temporary = temporary_name(path)?;
+        OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+        fs::remove_file(&temporary)
+    };
+    probe().map_err(|cause| ReportError::Write { path: path.to_path_buf(), cause })
+}
+
 fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_name(path)?;
     let written = fill(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
@@ -89,6 +103,10 @@ mod tests {
         assert!(message.contains("directory"), "{message}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 
+        assert!(check_writable(folder.path().join("free")).is_ok());
+        assert!(check_writable(folder.path().join("no").join("file.txt")).is_err());
+        assert!(check_writable(folder.path().join("x".repeat(300))).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let missing = folder.path().join("no").join("file.txt");
         let message = write_atomically(&missing, b"x").unwrap_err().to_string();
         assert!(message.contains("file.txt"), "{message}");

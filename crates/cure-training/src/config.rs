@@ -195,6 +195,10 @@ impl TrainingConfig {
             let accepted = "none when no validation samples are given";
             return Err(TrainingError::setting("validation", "set", accepted));
         }
+        if let Some(images) = self.images_per_epoch.filter(|&images| images > train.len()) {
+            let accepted = format!("up to {}, the training images", train.len());
+            return Err(TrainingError::setting("images_per_epoch", images, accepted));
+        }
         let images = self.images_of(train);
         if self.drop_last && images < self.batch {
             let accepted = format!("up to {images}, the images of an epoch, with drop_last = true");
@@ -205,7 +209,7 @@ impl TrainingConfig {
 
     /// Images used in each epoch.
     pub(crate) fn images_of(&self, train: &Dataset) -> usize {
-        self.images_per_epoch.map_or(train.len(), |limit| limit.min(train.len()))
+        self.images_per_epoch.unwrap_or(train.len())
     }
 
     /// Cuts the validation samples from a training split: the samples to train on, and those.

@@ -41,7 +41,9 @@ fn refuse(error: &clap::Error) -> ExitCode {
         error.exit();
     }
     let text = error.render().to_string();
-    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let ends =
+        |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
+    let lines = text.lines().map(str::trim).take_while(ends);
     let sentence: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     eprintln!("{} (see --help)", sentence.join(" "));
     ExitCode::from(2)

@@ -27,19 +27,15 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Outcome {
 /// of the inputs (or a file in a folder that is one) or something that is no file, or that are named
 /// twice.
 pub(crate) fn check_outputs(outputs: &[&Path], inputs: &[&Path]) -> Outcome {
-    let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    };
     for (position, path) in outputs.iter().enumerate() {
         let refuse = |reason: String| {
             Err(Failure::Input(format!("{} cannot be written: {reason}", path.display())))
         };
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(parent) = parent
-            && !parent.is_dir()
-        {
-            return refuse(format!("the folder {} does not exist", parent.display()));
+        if *path == Path::new("-") {
+            return refuse("results go to a file; name one".into());
+        }
+        if !folder_of(path).is_dir() {
+            return refuse(format!("the folder {} does not exist", folder_of(path).display()));
         }
         if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
             return refuse("it is there and is not a plain file; name another".into());
@@ -54,8 +50,25 @@ pub(crate) fn check_outputs(outputs: &[&Path], inputs: &[&Path]) -> Outcome {
         if outputs[..position].iter().any(|other| same(path, other)) {
             return refuse("two outputs have this name; name them apart".into());
         }
+        cure_report::check_writable(path).input()?;
     }
     Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether two paths name one file, be it there or not.
+fn same(a: &Path, b: &Path) -> bool {
+    let resolved = |path: &Path| {
+        let whole = path.canonicalize();
+        whole.ok().or_else(|| Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?)))
+    };
+    match (resolved(a), resolved(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
 }
 
 /// Whether `file` is there and lies in the folder `input`, at any depth.

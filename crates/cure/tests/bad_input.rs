@@ -87,6 +87,8 @@ fn weights_that_do_not_fit_or_cannot_be_trusted() {
     let folder = folder_with_network();
     let evaluate = |file| ["evaluate", "--weights", file, "--data", "digits"];
     refused(&folder, &evaluate("missing.pt"), &["missing.pt"]);
+    refused(&folder, &evaluate("/dev/zero"), &["no regular file"]);
+    refused(&folder, &with(&EVALUATE, &["--normalize", "125/63"]), &["[0, 1]", "255"]);
     refused(&folder, &with(&EVALUATE, &["--model", "mlp"]), &["missing", "fc1.weight"]);
     refused(&folder, &with(&EVALUATE, &["--model", "resnet21"]), &["resnet21", "resnet20"]);
     refused(&folder, &with(&EVALUATE, &["--normalize", "0.5/0"]), &["std"]);
@@ -118,6 +120,8 @@ fn attacks_that_cannot_be_meant() {
         ("pgd:eps=8", &["8/255"][..]),
         ("fgsm:eps=8", &["8/255"]),
         ("pgd:eps=8/255,step=0", &["step"]),
+        ("fgsm", &["fgsm: eps must be given"]),
+        ("fgsm:eps=1e-50", &["single precision"]),
         ("pgd:eps=8/255,steps=0", &["steps"]),
         ("deepfoul:eps=8/255", &["deepfoul", "fgsm, pgd"]),
         ("pgd:epsilon=8/255", &["epsilon", "eps"]),
@@ -227,6 +231,13 @@ fn outputs_that_would_replace_inputs() {
     fs::write(folder.path().join("data.npz"), b"not read yet").unwrap();
     let file = with(&EVALUATE[..3], &["--data", "npz:data.npz", "--csv", "data.npz"]);
     refused(&folder, &file, &["data.npz", "one of the inputs"]);
+    // Two names of one file that is not there yet; a place that takes no file; no file at all.
+    refused(&folder, &with(&EVALUATE, &["--json", "a", "--csv", "./a"]), &["two outputs"]);
+    let long = "x".repeat(300);
+    refused(&folder, &with(&EVALUATE, &["--json", &long]), &["cannot write"]);
+    refused(&folder, &with(&EVALUATE, &["--json", "-"]), &["name one"]);
+    let twice = ["--attack", "fgsm:eps=8/255", "--attack", "fgsm:eps=4/255", "--save", "s.npz"];
+    refused(&folder, &with(&with(&EVALUATE, &twice), &["--json", "s-1.npz"]), &["two outputs"]);
     fs::write(folder.path().join("cifar/results.json"), b"mine").unwrap();
     let curve = ["curve", "--network", "a=net.safetensors", "--data", "cifar10:cifar"];
     refused(&folder, &with(&curve, &["--out", "cifar"]), &["results.json", "a file of the data"]);

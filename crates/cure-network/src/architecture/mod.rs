@@ -267,7 +267,7 @@ fn unknown(name: &str, base: &str) -> NetworkError {
         .iter()
         .map(|known| (distance(base, known), known))
         .min()
-        .filter(|&(distance, _)| distance <= 3);
+        .filter(|&(distance, known)| distance <= 3 && 3 * distance <= known.len());
     NetworkError::UnknownArchitecture {
         name: name.into(),
         known: KNOWN.into(),

@@ -144,8 +144,7 @@ pub enum WeightsError {
 /// [`WeightsError`]: a file that cannot be read, is of another format, damaged, names code, holds
 /// no tensors, or holds a NaN or an infinity.
 pub fn read(path: &Path) -> Result<WeightFile> {
-    let bytes =
-        std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+    let bytes = read_whole(path)?;
     let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
 
     let (tensors, metadata, wrapper) = if torch::Format::of(&bytes).is_some() {
@@ -167,6 +166,22 @@ pub fn read(path: &Path) -> Result<WeightFile> {
     }
     check_finite(path, &tensors)?;
     Ok(WeightFile { tensors, metadata, sha256, wrapper })
+}
+
+/// The contents of a regular file. Pipes and devices are refused: they may never end.
+fn read_whole(path: &Path) -> Result<Vec<u8>> {
+    /// More than any network here takes, 16 GiB.
+    const MOST: u64 = 16 << 30;
+    let io = |source| WeightsError::Io { path: path.to_owned(), source };
+    let refuse = |reason: String| WeightsError::Unrecognised { path: path.to_owned(), reason };
+    let found = std::fs::metadata(path).map_err(io)?;
+    if !found.is_file() {
+        return Err(refuse("it is no regular file".into()));
+    }
+    if found.len() > MOST {
+        return Err(refuse(format!("its {} bytes are more than {MOST}", found.len())));
+    }
+    std::fs::read(path).map_err(io)
 }
 
 type NamedTensors = Vec<(String, Tensor)>;

@@ -10,7 +10,7 @@
 //! 3 for the loss with BatchNorm over the batch, or none where it shares the regulariser's mode
 //! (its seed is added). The authors' procedure takes 18.
 
-use cure_network::{Adjoint, Gradients, Linearization, Network};
+use cure_network::{Adjoint, Frozen, Gradients, Linearization, Network};
 use cure_tensor::Tensor;
 use cure_tensor::ops::{self, CrossEntropy};
 use rand::{RngExt, SeedableRng};
@@ -199,6 +199,31 @@ fn scale_channels(x: &Tensor, factors: &[f32]) -> Result<Tensor> {
     Ok(Tensor::new(&shape, values)?)
 }
 
+/// The two points with BatchNorm's running statistics.
+struct Points<'a> {
+    here: Point<'a>,
+    there: Point<'a>,
+    terms: RegularizerTerms,
+}
+
+fn points<'a>(
+    options: &CureOptions,
+    network: &Network,
+    frozen: &'a Frozen,
+    images: &Tensor,
+    labels: &[usize],
+    h: f64,
+    streams: &SampleStreams<'_>,
+) -> Result<Points<'a>> {
+    let here = Point::new(frozen.linearize(images)?, labels)?;
+    let unit = options.unit(network);
+    let z = options.direction(here.adjoint.input(), &unit, streams)?;
+    let perturbed = step_along(images, &z, &unit, h)?;
+    let there = Point::new(frozen.linearize(&perturbed)?, labels)?;
+    let terms = terms(options, &here, &there, &unit, z, perturbed)?;
+    Ok(Points { here, there, terms })
+}
+
 /// L_r at `images` with BatchNorm's running statistics, without its parameter gradient; and the
 /// loss and the logits of each sample.
 ///
@@ -213,12 +238,7 @@ pub fn regularizer(
     streams: &SampleStreams<'_>,
 ) -> Result<(RegularizerTerms, Vec<f64>, Tensor)> {
     let frozen = network.frozen()?;
-    let here = Point::new(frozen.linearize(images)?, labels)?;
-    let unit = options.unit(network);
-    let z = options.direction(here.adjoint.input(), &unit, streams)?;
-    let perturbed = step_along(images, &z, &unit, h)?;
-    let there = Point::new(frozen.linearize(&perturbed)?, labels)?;
-    let terms = terms(options, &here, &there, &unit, z, perturbed)?;
+    let Points { here, terms, .. } = points(options, network, &frozen, images, labels, h, streams)?;
     Ok((terms, here.loss.losses, here.pass.logits().clone()))
 }
 
@@ -249,12 +269,8 @@ pub fn derivatives(
     streams: &SampleStreams<'_>,
 ) -> Result<Derivatives> {
     let frozen = network.frozen()?;
-    let here = Point::new(frozen.linearize(images)?, labels)?;
-    let unit = options.unit(network);
-    let z = options.direction(here.adjoint.input(), &unit, streams)?;
-    let perturbed = step_along(images, &z, &unit, h)?;
-    let there = Point::new(frozen.linearize(&perturbed)?, labels)?;
-    let terms = terms(options, &here, &there, &unit, z, perturbed)?;
+    let Points { here, there, terms } =
+        points(options, network, &frozen, images, labels, h, streams)?;
     let share = 1.0 / labels.len().max(1) as f32;
     let v = ops::scale(share, terms.cotangent.clone());
     let regularizer_gradient =

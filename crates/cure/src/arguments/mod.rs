@@ -5,7 +5,7 @@ mod source;
 use std::io::IsTerminal;
 
 use clap::{Args, Parser, Subcommand};
-pub(crate) use source::{DataArguments, ModelArguments, load_data};
+pub(crate) use source::{DataArguments, ModelArguments, load_data, remark_on};
 
 use crate::commands;
 use crate::failure::{Blame, Failure, Outcome};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use cure_data::{DataSpec, Dataset, Split};
+use cure_data::{DataSpec, Dataset, PublishedChecksum, Split};
 use cure_network::{LoadOptions, Loaded};
 
 use crate::failure::{Blame, Failure, Outcome};
@@ -55,7 +55,25 @@ impl DataArguments {
 /// Reads one split of the data called `text`.
 pub(crate) fn load_data(text: &str, split: Split) -> Outcome<Dataset> {
     let spec: DataSpec = text.parse().input()?;
-    spec.load(split).input()
+    let data = spec.load(split).input()?;
+    if let Some(remark) = remark_on(&data) {
+        tracing::warn!("{remark}");
+    }
+    Ok(data)
+}
+
+/// What a reader of results must know about the files they come from.
+pub(crate) fn remark_on(data: &Dataset) -> Option<String> {
+    match data.published() {
+        PublishedChecksum::Mismatched { files } => Some(format!(
+            "{} {} ({} images): not the published files: {} (cure data info shows more)",
+            data.name(),
+            data.split(),
+            data.len(),
+            files.join(", "),
+        )),
+        PublishedChecksum::Matched | PublishedChecksum::NotPublished => None,
+    }
 }
 
 /// The network of a command.

@@ -74,7 +74,7 @@ fn describe(info: &DatasetInfo) -> String {
     let published = match &info.published {
         PublishedChecksum::Matched => "equal to the published ones".to_owned(),
         PublishedChecksum::Mismatched { files } => {
-            format!("DIFFERENT from the published ones: {files:?}")
+            format!("DIFFERENT from the published ones: {}", files.join(", "))
         }
         PublishedChecksum::NotPublished => "none published".to_owned(),
     };

@@ -12,7 +12,7 @@ use cure_network::Loaded;
 use cure_report::{Cell, Table};
 use serde_json::{Value, json};
 
-use crate::arguments::{DataArguments, General, ModelArguments};
+use crate::arguments::{DataArguments, General, ModelArguments, remark_on};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
 use crate::output::{check_outputs, print, write_json};
@@ -149,6 +149,9 @@ pub(crate) fn results(
     data: &Dataset,
     general: &General,
 ) -> Value {
+    let remark = remark_on(data).into_iter();
+    let warnings: Vec<String> =
+        remark.chain(evaluation.warnings.iter().map(ToString::to_string)).collect();
     let mut value = json!({
         "tool": concat!("cure ", env!("CARGO_PKG_VERSION")),
         "command": command,
@@ -167,7 +170,7 @@ pub(crate) fn results(
         },
         "clean": evaluation.clean,
         "attacks": evaluation.attacks,
-        "warnings": evaluation.warnings,
+        "warnings": warnings,
     });
     if let (Some(worst), Some(object)) = (&evaluation.worst_case, value.as_object_mut()) {
         object.insert("worst_case".into(), json!(worst));

@@ -72,7 +72,8 @@ pub(crate) struct Options {
 
 pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if let Some(folder) = &options.resume {
-        if *options != (Options { resume: options.resume.clone(), ..Options::default() }) {
+        let alone = Options { resume: options.resume.clone(), ..Options::default() };
+        if *options != alone || general.seed.is_some() {
             return Err(Failure::Input(
                 "--resume goes on as the run's config.toml says; leave out all but --threads, \
                  --quiet and --verbose"
@@ -169,7 +170,8 @@ impl Options {
         if let Some(h) = &self.h {
             config.training.h = h.parse().input()?;
         }
-        let unset = |schedule: &ValueSchedule| *schedule == ValueSchedule::Constant(0.0);
+        let unset =
+            |schedule: &ValueSchedule| schedule.extremes().iter().all(|&value| value == 0.0);
         if unset(&config.training.gamma) || unset(&config.training.h) {
             return Err(Failure::Input(
                 "CURE needs γ and h over 0: give --gamma and --h, or --preset authors-2021".into(),

@@ -34,7 +34,8 @@ pub(crate) struct Options {
 
 pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if let Some(folder) = &options.resume {
-        if *options != (Options { resume: options.resume.clone(), ..Options::default() }) {
+        let alone = Options { resume: options.resume.clone(), ..Options::default() };
+        if *options != alone || general.seed.is_some() {
             return Err(Failure::Input(
                 "--resume goes on as the run's config.toml says; leave out all but --threads, \
                  --quiet and --verbose"

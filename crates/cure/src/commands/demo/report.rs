@@ -189,8 +189,9 @@ fn next(folder: &Path) -> Section {
         .paragraph("Fine-tune it with CURE, then evaluate runs/cure/weights.safetensors:")
         .code(
             "cure finetune --method cure --data cifar10:DIR --weights net.pt --normalize cifar10 \
-             \\\n    --gamma 0.4 --h linear:0.02..0.6@8 --epochs 8 --validation 1000 \\\n    \
-             --out runs/cure",
+             \\\n    --batch-norm frozen --gamma 0.4 --h linear:0.02..0.6@6 \\\n    \
+             --epochs 16 --images-per-epoch 12000 --learning-rate exponential:8e-4..8e-6 \\\n    \
+             --batch 100 --validation 1000 --out runs/cure",
         )
         .paragraph("A harder attack on the network of this page, and its fine-tuning once more:")
         .code(format!(

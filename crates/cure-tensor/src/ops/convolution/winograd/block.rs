@@ -298,6 +298,9 @@ fn copy(from: &[f32], to: &mut [f32]) {
 
 /// Four vectors from `at`, told apart by column: the first holds every fourth value from the first.
 /// Lanes come in an order of the machine's, the same for every call.
+///
+/// # Safety
+/// Four vectors can be read from `at`.
 #[inline(always)]
 unsafe fn columns<S: Simd>(simd: S, at: *const f32) -> [S::f32s; TILE] {
     // SAFETY: promised by the caller.
@@ -306,12 +309,16 @@ unsafe fn columns<S: Simd>(simd: S, at: *const f32) -> [S::f32s; TILE] {
     }))
 }
 
+/// # Safety
+/// A vector can be read from `at`, aligned or not.
 #[inline(always)]
 pub(super) unsafe fn load<S: Simd>(at: *const f32) -> S::f32s {
     // SAFETY: promised by the caller; vectors are plain numbers.
     unsafe { at.cast::<S::f32s>().read_unaligned() }
 }
 
+/// # Safety
+/// `value` can be written to `at`, aligned or not.
 #[inline(always)]
 pub(super) unsafe fn store<V: Copy>(at: *mut f32, value: V) {
     // SAFETY: promised by the caller.

@@ -55,6 +55,10 @@ pub(super) unsafe fn multiply<S: Simd>(simd: S, o: &Operands) {
 }
 
 /// All eight output channels at once where there are registers for their sums, else four and four.
+///
+/// # Safety
+/// `kernel` holds depth·8 values, `input` V vectors in each of `depth` rows `width` apart, and `out`
+/// V vectors in each of 8 rows `width` apart.
 #[inline(always)]
 unsafe fn channels<S: Simd, const V: usize>(
     simd: S,
@@ -77,6 +81,8 @@ unsafe fn channels<S: Simd, const V: usize>(
     }
 }
 
+/// # Safety
+/// As for [`channels`], with `C` rows in `out`.
 #[inline(always)]
 unsafe fn register_tile<S: Simd, const C: usize, const V: usize>(
     simd: S,
