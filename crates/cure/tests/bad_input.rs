@@ -162,6 +162,10 @@ fn training_that_cannot_start() {
     refused(&folder, &with(&finetune, &["--method", "sure"]), &["sure", "cure"]);
     refused(&folder, &with(&finetune, &["--method", "cure"]), &["--gamma", "--h"]);
     refused(&folder, &with(&finetune, &["--gamma", "4"]), &["--method cure"]);
+    let never = ["--method", "cure", "--gamma", "1", "--h", "linear:0..0@3"];
+    refused(&folder, &with(&finetune, &never), &["--gamma", "--h"]);
+    refused(&folder, &with(&finetune, &["--images-per-epoch", "99999"]), &["images_per_epoch"]);
+    refused(&folder, &["finetune", "--resume", "run", "--seed", "3"], &["--resume goes on"]);
     refused(
         &folder,
         &with(&finetune, &["--method", "cure", "--preset", "authors"]),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use cure::data::{DataSpec, Split};
-use cure::network::{LoadOptions, load};
+use cure::network::{Architecture, LoadOptions, Network, Normalization, load, save};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -165,4 +165,22 @@ fn what_data_there_is() {
     assert!(info.contains(digits.sha256()));
     let json = cure(folder.path(), &["data", "info", "digits", "--split", "test", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()[0]["n"], 360);
+}
+
+/// Files that are not the published ones are used, and said in the results.
+#[test]
+fn altered_data_is_said() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    fs::create_dir(place.join("cifar")).unwrap();
+    let records: Vec<u8> = (0..2 * 3073).map(|i| (i % 3073 % 7) as u8).collect();
+    fs::write(place.join("cifar/test_batch.bin"), records).unwrap();
+    let architecture = Architecture::named("resnet20", 10, [3, 32, 32]).unwrap();
+    let network = Network::random(architecture, Normalization::none(3), 1).unwrap();
+    save(&place.join("net.safetensors"), &network, None).unwrap();
+    let evaluate = ["evaluate", "--weights", "net.safetensors", "--data", "cifar10:cifar"];
+    cure(place, &[&evaluate[..], &["-q", "--json", "r.json"]].concat());
+    let results: Value = serde_json::from_slice(&fs::read(place.join("r.json")).unwrap()).unwrap();
+    let warning = results["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("(2 images): not the published files: test_batch.bin"), "{warning}");
 }
