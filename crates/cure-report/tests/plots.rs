@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use cure_report::Figure;
-use cure_report::plot::{BarGroup, BarPlot, LinePlot, Series};
+use cure_report::plot::{BarGroup, BarPlot, LinePlot, ScatterPlot, Series};
 
 fn curves() -> LinePlot {
     LinePlot::new("Accuracy, \"PGD\" <20>", "ε · 255", "accuracy")
@@ -163,4 +163,19 @@ fn awkward_names_are_drawn_and_escaped() {
     }
     is_sound(&many.draw().unwrap());
     is_sound(&lines.draw().unwrap());
+}
+
+#[test]
+fn clouds_of_points() {
+    let cloud = ScatterPlot::new("Margins", "PGD", "SPSA")
+        .points("agree", [(1.0, 1.1), (-2.0, -1.9), (f64::NAN, 0.0)])
+        .points("SPSA is stronger", [(0.5, -0.2)])
+        .diagonal()
+        .caption("A caption.");
+    let figure = cloud.draw().unwrap();
+    is_sound(&figure);
+    assert_eq!(figure.csv().lines().count(), 1 + 4);
+    assert!(figure.csv().contains("SPSA is stronger,0.5,-0.2"), "{}", figure.csv());
+    assert!(figure.caption.contains("1 point"), "{}", figure.caption);
+    is_sound(&ScatterPlot::new("Nothing", "x", "y").draw().unwrap());
 }

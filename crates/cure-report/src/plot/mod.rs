@@ -1,15 +1,17 @@
-//! Line and bar plots, drawn by kuva, in one house style.
+//! Line, bar and scatter plots, drawn by kuva, in one house style.
 //!
-//! A plot is plain data; [`LinePlot::draw`] and [`BarPlot::draw`] turn it into a
+//! A plot is plain data; [`LinePlot::draw`] and its kin turn it into a
 //! [`Figure`]. Numbers that cannot be drawn (NaN, infinite, not positive on a
 //! logarithmic axis) are left out, counted in the caption and kept in the CSV.
 
 mod axis;
 mod bar;
 mod line;
+mod scatter;
 
 pub use bar::{BarGroup, BarPlot};
 pub use line::{LinePlot, Series};
+pub use scatter::ScatterPlot;
 
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::{LegendEntry, LegendPosition};
