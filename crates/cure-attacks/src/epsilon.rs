@@ -71,6 +71,9 @@ impl FromStr for Norm {
 pub struct Epsilon(f64);
 
 impl Epsilon {
+    /// A hundredth of the pixel range.
+    pub(crate) const HUNDREDTH: Self = Self(0.01);
+
     /// A length of `value` pixels.
     ///
     /// # Errors
