@@ -84,9 +84,7 @@ fn spsa_by_hand() {
     }
 }
 
-/// A pixel at the border of the box weighs as much as the others: the mean estimate of a linear
-/// loss is its gradient. Adam's first step is the estimate's sign, so a single direction must not
-/// always win.
+/// Where the box cuts a side off, the estimate still points the right way.
 #[test]
 fn pixels_at_the_border_climb_too() {
     let classifier = linear(vec![1.0, -1.0, 1.0, -1.0], -10.0, [1, 1, 4]);
@@ -238,6 +236,33 @@ fn results_depend_on_neither_batch_size_nor_order_nor_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let found = pool.install(|| with(&set, 5));
         assert_eq!((&found.rows, &found.images), (&reference.rows, &reference.images));
+    }
+}
+
+/// Enough samples that the losses are looked at in other batches when more are attacked at once.
+#[test]
+fn spsa_looks_in_batches_of_any_size() {
+    let w = uniform(1, &[24], -1.0, 1.0).into_vec();
+    let b = -0.5 * w.iter().map(|&w| f64::from(w)).sum::<f64>();
+    let classifier = linear(w, b, [2, 3, 4]);
+    let images = uniform(2, &[150, 2, 3, 4], 0.2, 0.8);
+    let labels = predict(&classifier, &images);
+    let spec: AttackSpec = "spsa:eps=0.02,steps=4,samples=7".parse().unwrap();
+    let attack = |rows: &[usize]| {
+        let labels: Vec<usize> = rows.iter().map(|&row| labels[row]).collect();
+        let images = ops::select(&images, rows).unwrap();
+        spec.run(&classifier, &images, &labels, &Streams::new(3, rows)).unwrap()
+    };
+    let all: Vec<usize> = (0..150).collect();
+    let together = attack(&all);
+    assert!(together.solved.contains(&true) && together.solved.contains(&false));
+    for size in [1, 3, 101] {
+        for rows in all.chunks(size) {
+            let found = attack(rows);
+            assert_eq!(found.images, ops::select(&together.images, rows).unwrap());
+            let solved: Vec<bool> = rows.iter().map(|&row| together.solved[row]).collect();
+            assert_eq!(found.solved, solved);
+        }
     }
 }
 
