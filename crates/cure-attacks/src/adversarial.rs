@@ -30,6 +30,9 @@ pub struct Adversarial {
     /// Whether the sample is not solved and never had a gradient to follow: the attack says
     /// nothing about it.
     pub undecided: Vec<bool>,
+    /// How much the best loss rose over the last tenth of the steps, where the attack has such
+    /// steps; NaN for samples that did not take all of them.
+    pub late_gain: Option<Vec<f64>>,
     /// Images sent forward through the classifier.
     pub forward: u64,
     /// Images pulled back to the input.
@@ -117,6 +120,12 @@ impl<'a> Search<'a> {
         self.solved[row]
     }
 
+    /// The highest loss known of the batch's sample `row`; of several iterates that meet the goal
+    /// theirs.
+    pub(crate) fn best_loss(&self, row: usize) -> f64 {
+        self.loss[row]
+    }
+
     /// Judges iterates of the samples `rows`; gives the seed of their gradients, ∂loss/∂logits.
     pub(crate) fn judge(
         &mut self,
@@ -163,6 +172,11 @@ impl<'a> Search<'a> {
     /// For attacks without gradients: whatever was tried says something about these samples.
     pub(crate) fn note_tried(&mut self, rows: &[usize]) {
         rows.iter().for_each(|&row| self.odd[row].had_direction = true);
+    }
+
+    /// Notes that an estimate of the gradient at the sample `row` met something not finite.
+    pub(crate) fn note_non_finite(&mut self, row: usize) {
+        self.odd[row].non_finite_gradient = true;
     }
 
     pub(crate) fn finish(self, forward: u64, backward: u64) -> Result<Adversarial> {
@@ -285,6 +299,7 @@ fn finish(
         zero_gradient: each(|odd| odd.zero_gradient),
         non_finite_gradient: each(|odd| odd.non_finite_gradient),
         non_finite_logits: each(|odd| odd.non_finite_logits),
+        late_gain: None,
         forward,
         backward,
     }

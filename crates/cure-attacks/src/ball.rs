@@ -7,9 +7,11 @@ use rayon::prelude::*;
 
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::Result;
+use crate::region::Region;
 use crate::streams::Streams;
 
 /// All perturbations of norm at most ε of the images of a batch.
+#[derive(Clone, Copy)]
 pub(crate) struct Ball<'a> {
     pub(crate) norm: Norm,
     pub(crate) epsilon: f64,
@@ -17,12 +19,37 @@ pub(crate) struct Ball<'a> {
     pub(crate) centers: &'a [f32],
     /// Pixels of an image, all channels.
     pub(crate) length: usize,
+    /// What may change; all of it if there is none.
+    region: Option<&'a Region>,
 }
 
 impl<'a> Ball<'a> {
     /// Of radius ε around `count` images.
     pub(crate) fn new(norm: Norm, epsilon: Epsilon, centers: &'a [f32], count: usize) -> Self {
-        Self { norm, epsilon: epsilon.value(), centers, length: centers.len() / count.max(1) }
+        let length = centers.len() / count.max(1);
+        Self { norm, epsilon: epsilon.value(), centers, length, region: None }
+    }
+
+    /// The part of it that lies in `region`.
+    pub(crate) fn within(self, region: Option<&'a Region>) -> Self {
+        Self { region, ..self }
+    }
+
+    /// The ball of one sample: ε is its own radius.
+    fn of_row(&self, row: usize) -> Self {
+        let radii = self.region.and_then(|region| region.radii.as_deref());
+        Self { epsilon: radii.map_or(self.epsilon, |radii| radii[row].value()), ..*self }
+    }
+
+    fn mask(&self) -> Option<&'a [bool]> {
+        self.region.and_then(|region| region.mask.as_deref())
+    }
+
+    /// Whether `point` is within ε of the centre of `row`.
+    pub(crate) fn contains(&self, row: usize, point: &[f32]) -> bool {
+        let center = &self.centers[row * self.length..][..self.length];
+        let changes = point.iter().zip(center).map(|(&a, &b)| f64::from(a) - f64::from(b));
+        self.norm.of(changes) <= self.of_row(row).epsilon
     }
 
     /// A random point around each of `rows`, uniform in the ball (or, `on_sphere`, at distance ε in
@@ -40,26 +67,60 @@ impl<'a> Ball<'a> {
     ) -> Result<Tensor> {
         let values = self.place(rows, |slot, _, perturbation| {
             let random = &mut streams.stream(rows[slot], restart);
-            match self.norm {
-                Norm::Linf => perturbation.iter_mut().for_each(|value| {
-                    let coordinate = 2.0 * random.random::<f64>() - 1.0;
-                    *value =
-                        self.epsilon * if on_sphere { coordinate.signum() } else { coordinate };
-                }),
-                Norm::L2 | Norm::L1 => {
-                    direction(self.norm, random, perturbation);
-                    let share = if on_sphere {
-                        1.0
-                    } else {
-                        random.random::<f64>().powf(1.0 / self.length.max(1) as f64)
-                    };
-                    perturbation.iter_mut().for_each(|value| *value *= self.epsilon * share);
+            let ball = self.of_row(rows[slot]);
+            match self.mask() {
+                None => ball.random_perturbation(random, on_sphere, perturbation),
+                // Uniform in the ball of those pixels that may change.
+                Some(mask) => {
+                    let mut free = vec![0.0; mask.iter().filter(|&&free| free).count()];
+                    ball.random_perturbation(random, on_sphere, &mut free);
+                    let places = perturbation.iter_mut().zip(mask).filter(|(_, free)| **free);
+                    places.zip(free).for_each(|((value, _), drawn)| *value = drawn);
                 }
             }
         });
         let mut shape = images.to_vec();
         shape[..1].fill(rows.len());
         Ok(Tensor::new(&shape, values)?)
+    }
+
+    fn random_perturbation(&self, random: &mut ChaCha8Rng, on_sphere: bool, out: &mut [f64]) {
+        match self.norm {
+            Norm::Linf => out.iter_mut().for_each(|value| {
+                let coordinate = 2.0 * random.random::<f64>() - 1.0;
+                *value = self.epsilon * if on_sphere { coordinate.signum() } else { coordinate };
+            }),
+            Norm::L2 | Norm::L1 => {
+                direction(self.norm, random, out);
+                let share = if on_sphere {
+                    1.0
+                } else {
+                    random.random::<f64>().powf(1.0 / out.len().max(1) as f64)
+                };
+                out.iter_mut().for_each(|value| *value *= self.epsilon * share);
+            }
+        }
+    }
+
+    /// Each point moved by what `change` says of its row, then back into ball and box.
+    ///
+    /// # Shapes
+    /// `points`: `[rows, C, H, W]`; a change is C·H·W long.
+    pub(crate) fn shift<'b>(
+        &self,
+        rows: &[usize],
+        points: &Tensor,
+        change: impl Fn(usize) -> &'b [f64] + Sync,
+    ) -> Result<Tensor> {
+        let from = points.host();
+        let values = self.place(rows, |slot, center, perturbation| {
+            let from = &from[slot * self.length..(slot + 1) * self.length];
+            let places = perturbation.iter_mut().zip(from).zip(center).zip(change(rows[slot]));
+            for (((value, &from), &center), change) in places {
+                *value = f64::from(from) - f64::from(center) + change;
+            }
+        });
+        Ok(Tensor::new(points.shape(), values)?)
     }
 
     /// One step of length `step` from each `point` up its loss, then back into ball and box:
@@ -78,6 +139,8 @@ impl<'a> Ball<'a> {
         let values = self.place(rows, |slot, center, perturbation| {
             let range = slot * self.length..(slot + 1) * self.length;
             let (from, gradient) = (&from[range.clone()], &gradients[range]);
+            // A sample's own radius takes its step along.
+            let step = step * (self.of_row(rows[slot]).epsilon / self.epsilon);
             let unit = match self.norm {
                 Norm::Linf => 1.0,
                 norm => 1.0 / norm.of(gradient.iter().map(|&g| f64::from(g))),
@@ -107,8 +170,13 @@ impl<'a> Ball<'a> {
             |perturbation, (slot, out)| {
                 let center = &self.centers[rows[slot] * self.length..][..self.length];
                 perturb(slot, center, perturbation);
-                self.shorten(perturbation);
-                self.add(center, perturbation, out);
+                if let Some(mask) = self.mask() {
+                    let fixed = perturbation.iter_mut().zip(mask).filter(|(_, free)| !**free);
+                    fixed.for_each(|(value, _)| *value = 0.0);
+                }
+                let ball = self.of_row(rows[slot]);
+                ball.shorten(perturbation);
+                ball.add(center, perturbation, out);
             },
         );
         output

@@ -74,6 +74,9 @@ pub struct Epsilon(f64);
 const SMALLEST: f64 = 1e-7;
 
 impl Epsilon {
+    /// A hundredth of the pixel range.
+    pub(crate) const HUNDREDTH: Self = Self(0.01);
+
     /// A length of `value` pixels.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameter, Parameters};
 use crate::pgd::{PgdOptions, Start, pgd};
+use crate::region::Region;
 use crate::streams::Streams;
 
 pub(crate) const ENTRY: Entry = Entry {
@@ -31,14 +32,11 @@ pub(crate) const ENTRY: Entry = Entry {
 };
 
 fn parse(given: &Parameters<'_>) -> Result<AttackSpec> {
-    Ok(AttackSpec::new(FgsmOptions {
-        norm: given.or("norm", Norm::Linf)?,
-        epsilon: given.epsilon()?,
-        loss: given.or("loss", Loss::default())?,
-    }))
+    let default = FgsmOptions::new(given.or("norm", Norm::Linf)?, given.epsilon()?);
+    Ok(AttackSpec::new(FgsmOptions { loss: given.or("loss", default.loss)?, ..default }))
 }
 
-/// The parameters of [`fgsm`].
+/// The parameters of [`fgsm`]. The defaults are those of [`FgsmOptions::new`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct FgsmOptions {
     /// The norm of the step.
@@ -47,9 +45,17 @@ pub struct FgsmOptions {
     pub epsilon: Epsilon,
     /// What is climbed.
     pub loss: Loss,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl FgsmOptions {
+    /// The defaults at a norm and a radius.
+    pub fn new(norm: Norm, epsilon: Epsilon) -> Self {
+        Self { norm, epsilon, loss: Loss::default(), region: None }
+    }
+
     fn as_pgd(&self) -> PgdOptions {
         PgdOptions {
             steps: 1,
@@ -57,6 +63,7 @@ impl FgsmOptions {
             loss: self.loss,
             start: Start::Clean,
             early_stop: false,
+            region: self.region.clone(),
             ..PgdOptions::new(self.norm, self.epsilon)
         }
     }
@@ -81,6 +88,9 @@ impl Attack for FgsmOptions {
 
     fn check(&self, dimension: Option<usize>, classes: Option<usize>) -> Result<()> {
         self.epsilon.check_within("ε", self.norm, dimension)?;
+        if let Some(region) = &self.region {
+            region.check(ENTRY.name, self.norm, dimension)?;
+        }
         self.loss.check(ENTRY.name, classes)
     }
 

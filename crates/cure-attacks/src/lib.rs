@@ -10,6 +10,7 @@
 //! warnings without which a robust accuracy is not worth much. Nothing depends on batch size, on
 //! order or on the number of threads.
 
+mod adam;
 mod adversarial;
 mod attack;
 mod ball;
@@ -19,10 +20,15 @@ mod error;
 mod evaluate;
 mod fgsm;
 mod interval;
+mod late;
 mod loss;
+mod noise;
 mod parameters;
 mod pgd;
+mod preflight;
+mod region;
 mod registry;
+mod spsa;
 mod streams;
 mod target;
 mod warning;
@@ -38,9 +44,13 @@ pub use evaluate::{
 pub use fgsm::{FgsmOptions, fgsm};
 pub use interval::wilson95;
 pub use loss::Loss;
+pub use noise::{NoiseOptions, noise};
 pub use parameters::Parameter;
 pub use pgd::{PgdOptions, Start, pgd};
+pub use preflight::preflight;
+pub use region::Region;
 pub use registry::attacks;
+pub use spsa::{SpsaOptions, spsa};
 pub use streams::Streams;
 pub use target::Target;
 pub use warning::Warning;

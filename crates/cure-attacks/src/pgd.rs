@@ -12,8 +12,10 @@ use crate::ball::Ball;
 use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
+use crate::late::LateGain;
 use crate::loss::Loss;
 use crate::parameters::{Parameter, Parameters};
+use crate::region::Region;
 use crate::streams::Streams;
 use crate::target::Target;
 use crate::warning::Warning;
@@ -120,6 +122,9 @@ pub struct PgdOptions {
     /// Whether a solved sample leaves the batch. It changes the cost, and which of several
     /// misclassified iterates is returned, never whether one is found. Default yes.
     pub early_stop: bool,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl PgdOptions {
@@ -136,6 +141,7 @@ impl PgdOptions {
             momentum: 0.0,
             target: None,
             early_stop: true,
+            region: None,
         }
     }
 }
@@ -162,6 +168,9 @@ impl Attack for PgdOptions {
         self.epsilon.check_within("ε", self.norm, dimension)?;
         self.step.check_within("step", self.norm, dimension)?;
         self.loss.check(ENTRY.name, classes)?;
+        if let Some(region) = &self.region {
+            region.check(ENTRY.name, self.norm, dimension)?;
+        }
         let refuse = |parameter, value: String, reason: String| {
             Err(AttackError::Parameter { attack: ENTRY.name, parameter, value, reason })
         };
@@ -253,7 +262,9 @@ pub fn pgd(
 ) -> Result<Adversarial> {
     let images = check::attack(options, classifier, images, labels, streams)?;
     let centers = images.host();
-    let ball = Ball::new(options.norm, options.epsilon, &centers, labels.len());
+    let region = options.region.as_ref();
+    region.map_or(Ok(()), |region| region.check_count(labels.len()))?;
+    let ball = Ball::new(options.norm, options.epsilon, &centers, labels.len()).within(region);
     let (mut forward, mut backward) = (0, 0);
     let goal = match options.target {
         None => Goal::away_from(labels),
@@ -263,6 +274,7 @@ pub fn pgd(
         }
     };
     let mut search = Search::new(&images, goal);
+    let mut late = LateGain::new(options.steps, labels.len());
     for restart in 0..options.restarts {
         // The samples still on their way: positions in the batch.
         let mut rows: Vec<usize> = (0..labels.len())
@@ -275,7 +287,7 @@ pub fn pgd(
             }
         };
         let mut velocity: Option<Tensor> = None;
-        for _ in 0..options.steps {
+        for step in 0..options.steps {
             if rows.is_empty() {
                 break;
             }
@@ -283,13 +295,17 @@ pub fn pgd(
             forward += rows.len() as u64;
             check::logits(classifier, network.logits(), rows.len())?;
             let residual = search.judge(&rows, &points, network.logits(), options.loss)?;
+            late.note(restart, step, &rows, &search);
             let is_done = |row: usize| options.early_stop && search.is_solved(row);
             if rows.iter().all(|&row| is_done(row)) {
                 rows.clear();
                 break;
             }
             // ∇ℓ = Jᵀ ∂ℓ/∂logits; for the cross-entropy Jᵀ(p − y)
-            let gradients = network.pullback(&residual)?;
+            let mut gradients = network.pullback(&residual)?;
+            if let Some(region) = region {
+                gradients = region.restrict(gradients)?;
+            }
             backward += rows.len() as u64;
             let directed = search.note_gradients(&rows, &gradients);
             let keep: Vec<usize> = (0..rows.len())
@@ -311,9 +327,10 @@ pub fn pgd(
             let logits = check::logits_of(classifier, &points)?;
             forward += rows.len() as u64;
             search.judge(&rows, &points, &logits, options.loss)?;
+            late.note(restart, options.steps, &rows, &search);
         }
     }
-    search.finish(forward, backward)
+    Ok(Adversarial { late_gain: late.finish(), ..search.finish(forward, backward)? })
 }
 
 /// g/‖g‖₁ + μ·before.

@@ -72,6 +72,89 @@ pub enum Warning {
         /// Samples concerned.
         samples: usize,
     },
+    /// The classifier ends in a softmax.
+    Probabilities {
+        /// Images looked at; all of them gave probabilities.
+        samples: usize,
+    },
+    /// The same images gave other logits when asked again.
+    NonDeterministic {
+        /// How often they were looked at.
+        runs: usize,
+        /// The largest difference of a logit; infinite where it was finite in some runs only.
+        difference: f64,
+    },
+    /// The gradient of the cross-entropy is zero at clean images.
+    VanishingGradient {
+        /// Images concerned.
+        samples: usize,
+        /// Images looked at.
+        of: usize,
+    },
+    /// The gradient of the cross-entropy is NaN or infinite at clean images.
+    UnusableGradient {
+        /// Images concerned.
+        samples: usize,
+        /// Images looked at.
+        of: usize,
+    },
+    /// The label's probability rounds to 1 in single precision.
+    SaturatedSoftmax {
+        /// Images concerned.
+        samples: usize,
+        /// Images looked at.
+        of: usize,
+    },
+    /// Fewer than four classes.
+    FewClasses {
+        /// How many.
+        classes: usize,
+    },
+    /// An attack without gradients found what one with gradients did not.
+    MaskedGradients {
+        /// The specification of the attack without gradients.
+        free: String,
+        /// That of the attack with gradients.
+        based: String,
+        /// Samples that only the first fooled.
+        samples: usize,
+        /// All samples.
+        of: usize,
+    },
+    /// PGD leaves another accuracy when it starts at random points.
+    StartMatters {
+        /// The specification with a random start.
+        random: String,
+        /// The one without.
+        clean: String,
+        /// By how many points of robust accuracy they differ.
+        points: f64,
+    },
+    /// A larger ε left as much as a smaller one.
+    NotFalling {
+        /// The specification with the smaller ε.
+        smaller: String,
+        /// The one with the larger.
+        larger: String,
+        /// Samples robust at the smaller ε.
+        before: usize,
+        /// Samples robust at the larger one.
+        after: usize,
+    },
+    /// More than chance is left where every image could be made the same grey one.
+    RobustWhenGrey {
+        /// Samples that withstood all attacks of at least 0.5 in ℓ∞.
+        robust: usize,
+        /// All samples.
+        of: usize,
+    },
+    /// The loss had not stopped rising when the steps ran out.
+    StillRising {
+        /// The attack's specification.
+        attack: String,
+        /// By how many percent the mean best loss rose over the last tenth of the steps.
+        percent: f64,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -116,6 +199,64 @@ impl fmt::Display for Warning {
                 out,
                 "{attack}: a fresh forward pass contradicts the attack on {samples} samples; the \
                  network is not deterministic"
+            ),
+            Self::Probabilities { samples } => write!(
+                out,
+                "the network gives probabilities, not logits (all {samples} rows looked at are \
+                 non-negative and sum to 1); take the softmax off, it hides the gradient"
+            ),
+            Self::NonDeterministic { runs, difference } => write!(
+                out,
+                "the network is not deterministic: logits of the same images differ by \
+                 {difference:.1e} between {runs} runs; switch off what is random, or attack its mean"
+            ),
+            Self::VanishingGradient { samples, of } => write!(
+                out,
+                "the gradient of the cross-entropy is zero at {samples} of {of} clean images; use \
+                 loss=margin or dlr and an attack without gradients"
+            ),
+            Self::UnusableGradient { samples, of } => write!(
+                out,
+                "the gradient of the cross-entropy is NaN or infinite at {samples} of {of} clean \
+                 images; mend the network, or use an attack without gradients"
+            ),
+            Self::SaturatedSoftmax { samples, of } => write!(
+                out,
+                "the softmax is saturated: in single precision loss and gradient vanish at {samples} \
+                 of {of} clean images; use loss=margin or dlr"
+            ),
+            Self::FewClasses { classes } => write!(
+                out,
+                "the network has {classes} classes, the DLR loss needs 3 and its targeted form 4; \
+                 use loss=margin or ce"
+            ),
+            Self::MaskedGradients { free, based, samples, of } => write!(
+                out,
+                "{free}: without gradients it fools {samples} of {of} samples that {based} does not; \
+                 gradients may be masked, so do not trust the latter: try other losses, more steps \
+                 and restarts"
+            ),
+            Self::StartMatters { random, clean, points } => write!(
+                out,
+                "{random}: its robust accuracy differs by {points:.1} points from that of {clean}; \
+                 gradients may be masked near the images: use restarts and an attack without \
+                 gradients"
+            ),
+            Self::NotFalling { smaller, larger, before, after } => write!(
+                out,
+                "{larger}: {after} samples are robust, no fewer than the {before} of {smaller}; \
+                 gradients may be masked: use an attack without gradients, or more samples"
+            ),
+            Self::RobustWhenGrey { robust, of } => write!(
+                out,
+                "{robust} of {of} samples withstand all attacks of ε ≥ 0.5 in ℓ∞, more than chance, \
+                 though every image could be made the same grey one; the attacks fail: use stronger \
+                 ones"
+            ),
+            Self::StillRising { attack, percent } => write!(
+                out,
+                "{attack}: the mean loss still rose by {percent:.1} % over the last tenth of the \
+                 steps; take more steps"
             ),
         }
     }

@@ -4,9 +4,7 @@
 mod common;
 
 use common::{Spy, Toy, epsilon, linear, network, predict, uniform};
-use cure_attacks::{
-    AttackSpec, Epsilon, FgsmOptions, Loss, Norm, PgdOptions, Start, Streams, fgsm, pgd,
-};
+use cure_attacks::{AttackSpec, Epsilon, FgsmOptions, Norm, PgdOptions, Start, Streams, fgsm, pgd};
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 use proptest::prelude::*;
@@ -16,7 +14,7 @@ const LENGTH: usize = 24;
 
 /// FGSM up the usual loss.
 fn sign(norm: Norm, epsilon: Epsilon) -> FgsmOptions {
-    FgsmOptions { norm, epsilon, loss: Loss::default() }
+    FgsmOptions::new(norm, epsilon)
 }
 
 fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {

@@ -206,19 +206,18 @@ fn logits_that_are_not_numbers_are_never_robust() {
 
 #[test]
 fn a_success_that_a_second_look_denies_does_not_count() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    // Answers class 1 on one look of four.
-    let looks = AtomicUsize::new(0);
+    use std::sync::atomic::{AtomicBool, Ordering};
+    // Answers class 1 on the first look at a brighter image, never again.
+    let is_fresh = AtomicBool::new(true);
     let classifier = Toy {
         classes: 2,
         input: [1, 1, 1],
-        logits: move |_: &[f32]| {
-            let look = looks.fetch_add(1, Ordering::Relaxed);
-            vec![0.0, if look % 4 == 2 { 1.0 } else { -1.0 }]
+        logits: move |image: &[f32]| {
+            let once = image[0] > 0.55 && is_fresh.swap(false, Ordering::Relaxed);
+            vec![0.0, if once { 1.0 } else { -1.0 }]
         },
         pullback: |_: &[f32], _: &[f32]| vec![1.0],
     };
-    // Looks: 0 clean, 1 at the clean image, 2 at the step (class 1), 3 again (class 0).
     let set = EvaluationSet::new(Tensor::full(&[1, 1, 1, 1], 0.5), vec![0], vec![0]).unwrap();
     let found = run(&classifier, &set, &["fgsm:eps=0.1"]);
     assert_eq!(found.attacks[0].attack_success_rate, Some(0.0));

@@ -1,6 +1,7 @@
 //! Robust accuracy: attacks over a set of images, and what may be said afterwards.
 
 mod curve;
+mod flags;
 mod observer;
 mod result;
 mod set;
@@ -17,6 +18,7 @@ use crate::streams::Streams;
 use crate::warning::Warning;
 
 pub use curve::{Curve, CurvePoint, curve};
+use flags::{LateRise, Ran};
 use observer::Reporter;
 pub use observer::{Observer, Progress, Silent};
 pub use result::{
@@ -51,6 +53,9 @@ impl Default for EvaluationOptions {
 /// to follow, or whose logits are not finite, does not count as robust. Over several attacks the
 /// worst outcome of each image counts.
 ///
+/// Before the first attack [`preflight`](fn@crate::preflight) looks at the classifier, and after the
+/// last one the attacks are compared: what hints at masked gradients is among the warnings.
+///
 /// # Errors
 /// If the set is empty or does not fit the classifier, an attack's parameters do not fit the
 /// images, the classifier fails, or the observer asks to stop.
@@ -70,6 +75,7 @@ pub fn evaluate(
     attacks.iter().try_for_each(|attack| attack.check(Some(dimension), classes))?;
 
     let mut warnings: Vec<Warning> = attacks.iter().flat_map(|attack| attack.warnings()).collect();
+    warnings.extend(flags::before(classifier, set, attacks, options.batch)?);
     let mut reporter = Reporter::new(observer, attacks.len() + 1);
     let clean = classify_clean(classifier, set, options.batch, &mut reporter, &mut warnings)?;
     let correct: Vec<usize> =
@@ -83,14 +89,16 @@ pub fn evaluate(
         })
         .collect();
 
-    let (mut results, mut images) = (Vec::new(), Vec::new());
+    let (mut results, mut images, mut ran) = (Vec::new(), Vec::new(), Vec::new());
     for spec in attacks {
         let run = attack(classifier, set, spec, &correct, &clean, options, &mut reporter)?;
         warnings.extend(run.tally.warnings(spec, correct.len()));
+        ran.push(Ran { spec, has_targets: run.tally.has_targets });
         results.push(AttackResult::new(spec, &run.outcomes, correct.len(), &run.tally));
         rows.iter_mut().zip(run.outcomes).for_each(|(row, outcome)| row.attacks.push(outcome));
         images.extend(run.images);
     }
+    warnings.extend(flags::after(&ran, &rows, classifier.classes()));
     Ok(Evaluation {
         clean: Accuracy::new(correct.len(), set.len()),
         worst_case: (attacks.len() > 1).then(|| WorstCase::new(&rows, correct.len())),
@@ -158,6 +166,8 @@ struct Tally {
     non_finite_logits: usize,
     undecided: usize,
     unconfirmed: usize,
+    has_targets: bool,
+    rise: LateRise,
 }
 
 impl Tally {
@@ -195,6 +205,7 @@ impl Tally {
         ]
         .into_iter()
         .filter_map(|(samples, warning)| (samples > 0).then_some(warning))
+        .chain(self.rise.warning(spec))
         .collect()
     }
 }
@@ -269,6 +280,8 @@ fn attack(
                 kept[row * length..(row + 1) * length].copy_from_slice(&after[range]);
             }
         }
+        tally.has_targets |= found.targets.is_some();
+        tally.rise.note(&found);
         tally.forward += found.forward;
         tally.backward += found.backward;
         let count = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
