@@ -77,7 +77,7 @@ pub(crate) fn measure(
     let everything: Vec<usize> = (0..samples.len()).collect();
     let attacked = attack.map_or(Vec::new(), |attack| attack.positions(samples.len()));
     let total = everything.len() + attacked.len();
-    let options = EvaluationOptions { seed, ..EvaluationOptions::default() };
+    let options = EvaluationOptions { seed, preflight: false, ..EvaluationOptions::default() };
     let mut done = 0;
     // The share of the samples at `positions` that stand under all of `attacks`.
     let mut standing = |positions: &[usize], attacks: &[AttackSpec]| {

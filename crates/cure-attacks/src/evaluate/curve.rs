@@ -88,7 +88,12 @@ pub fn curve(
         if runs {
             let run = if minimal { attack.at(last) } else { spec.clone() };
             let part = set.select(&standing)?;
-            let evaluation = evaluate(classifier, &part, &[run], options, observer)?;
+            // One look at the classifier is enough.
+            let options = EvaluationOptions {
+                preflight: options.preflight && position == 0,
+                ..options.clone()
+            };
+            let evaluation = evaluate(classifier, &part, &[run], &options, observer)?;
             if position == 0 {
                 found.clean = evaluation.clean;
             }

@@ -38,11 +38,14 @@ pub struct EvaluationOptions {
     /// Whether to count the successes that do not survive rounding to 8 bits a pixel. Default
     /// no; it costs a forward for each success.
     pub recheck_rounded: bool,
+    /// Whether to look at the classifier first ([`preflight`](crate::preflight())), where there is an
+    /// attack. Default yes; it costs under 200 forwards.
+    pub preflight: bool,
 }
 
 impl Default for EvaluationOptions {
     fn default() -> Self {
-        Self { seed: 0, batch: 128, keep_images: false, recheck_rounded: false }
+        Self { seed: 0, batch: 128, keep_images: false, recheck_rounded: false, preflight: true }
     }
 }
 
@@ -75,7 +78,9 @@ pub fn evaluate(
     attacks.iter().try_for_each(|attack| attack.check(Some(dimension), classes))?;
 
     let mut warnings: Vec<Warning> = attacks.iter().flat_map(|attack| attack.warnings()).collect();
-    warnings.extend(flags::before(classifier, set, attacks, options.batch)?);
+    if options.preflight {
+        warnings.extend(flags::before(classifier, set, attacks, options.batch)?);
+    }
     let mut reporter = Reporter::new(observer, attacks.len() + 1);
     let clean = classify_clean(classifier, set, options.batch, &mut reporter, &mut warnings)?;
     let correct: Vec<usize> =
