@@ -11,7 +11,9 @@
 //! order or on the number of threads.
 
 mod adversarial;
+mod apgd;
 mod attack;
+mod autoattack;
 mod ball;
 mod check;
 mod epsilon;
@@ -23,17 +25,20 @@ mod loss;
 mod parameters;
 mod pgd;
 mod registry;
+mod square;
 mod streams;
 mod target;
 mod warning;
 
-pub use adversarial::Adversarial;
+pub use adversarial::{Adversarial, MemberTally};
+pub use apgd::{ApgdOptions, ApgdTargetedOptions, apgd, apgd_targeted};
 pub use attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+pub use autoattack::{AutoAttackOptions, Version, autoattack};
 pub use epsilon::{Epsilon, Norm};
 pub use error::{AttackError, Result};
 pub use evaluate::{
-    Accuracy, AttackResult, Evaluation, EvaluationOptions, EvaluationSet, Observer, Progress,
-    SampleOutcome, SampleRow, Silent, Verdict, WorstCase, evaluate,
+    Accuracy, AttackResult, Evaluation, EvaluationOptions, EvaluationSet, MemberResult, Observer,
+    Progress, SampleOutcome, SampleRow, Silent, Verdict, WorstCase, evaluate,
 };
 pub use fgsm::{FgsmOptions, fgsm};
 pub use interval::wilson95;
@@ -41,6 +46,7 @@ pub use loss::Loss;
 pub use parameters::Parameter;
 pub use pgd::{PgdOptions, Start, pgd};
 pub use registry::attacks;
+pub use square::{SquareOptions, square};
 pub use streams::Streams;
 pub use target::Target;
 pub use warning::Warning;

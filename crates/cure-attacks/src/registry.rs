@@ -1,9 +1,10 @@
 //! The table of attacks: whatever can be named on the command line, in the order it is listed.
 
 use crate::attack::Entry;
-use crate::{fgsm, pgd};
+use crate::{apgd, autoattack, fgsm, pgd, square};
 
-pub(crate) const ATTACKS: &[Entry] = &[fgsm::ENTRY, pgd::ENTRY];
+pub(crate) const ATTACKS: &[Entry] =
+    &[fgsm::ENTRY, pgd::ENTRY, apgd::ENTRY, apgd::TARGETED_ENTRY, square::ENTRY, autoattack::ENTRY];
 
 /// The attacks that a specification can name.
 pub fn attacks() -> &'static [Entry] {

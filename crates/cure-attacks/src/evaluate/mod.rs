@@ -1,5 +1,6 @@
 //! Robust accuracy: attacks over a set of images, and what may be said afterwards.
 
+mod members;
 mod observer;
 mod result;
 mod set;
@@ -9,12 +10,14 @@ use std::time::Instant;
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 
+use crate::adversarial::MemberTally;
 use crate::attack::AttackSpec;
 use crate::check;
 use crate::error::{AttackError, Result};
 use crate::streams::Streams;
 use crate::warning::Warning;
 
+pub use members::MemberResult;
 use observer::Reporter;
 pub use observer::{Observer, Progress, Silent};
 pub use result::{
@@ -85,7 +88,9 @@ pub fn evaluate(
     for spec in attacks {
         let run = attack(classifier, set, spec, &correct, &clean, options, &mut reporter)?;
         warnings.extend(run.tally.warnings(spec, correct.len()));
-        results.push(AttackResult::new(spec, &run.outcomes, correct.len(), &run.tally));
+        let members = members::results(spec, &run.tally.members)?;
+        warnings.extend(members::masking(spec, &members, set.len()));
+        results.push(AttackResult::new(spec, &run.outcomes, correct.len(), &run.tally, members));
         rows.iter_mut().zip(run.outcomes).for_each(|(row, outcome)| row.attacks.push(outcome));
         images.extend(run.images);
     }
@@ -156,6 +161,8 @@ struct Tally {
     non_finite_logits: usize,
     undecided: usize,
     unconfirmed: usize,
+    /// For an attack made of several, what each of them did.
+    members: Vec<MemberTally>,
 }
 
 impl Tally {
@@ -255,8 +262,13 @@ fn attack(
                 (false, true) => Verdict::Undecided,
                 (false, false) => Verdict::Robust,
             };
-            outcomes[row] =
-                SampleOutcome { verdict, prediction: predictions[slot], norm, is_found };
+            outcomes[row] = SampleOutcome {
+                verdict,
+                prediction: predictions[slot],
+                norm,
+                is_found,
+                solved_by: found.solved_by.as_ref().and_then(|by| by[slot]),
+            };
             if is_fooled {
                 fooled.push(slot);
             }
@@ -269,6 +281,7 @@ fn attack(
         }
         tally.forward += found.forward;
         tally.backward += found.backward;
+        members::add(&mut tally.members, &found.members);
         let count = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
         tally.zero_gradient += count(&found.zero_gradient);
         tally.non_finite_gradient += count(&found.non_finite_gradient);
