@@ -33,9 +33,27 @@ pub struct Adversarial {
     /// How much the best loss rose over the last tenth of the steps, where the attack has such
     /// steps; NaN for samples that did not take all of them.
     pub late_gain: Option<Vec<f64>>,
+    /// For an attack made of several: which of its members solved the sample, as a position in
+    /// [`Attack::members`](crate::Attack::members).
+    pub solved_by: Option<Vec<Option<usize>>>,
+    /// For an attack made of several: what each member did. Empty for others.
+    pub members: Vec<MemberTally>,
     /// Images sent forward through the classifier.
     pub forward: u64,
     /// Images pulled back to the input.
+    pub backward: u64,
+}
+
+/// What one member of an attack made of several did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemberTally {
+    /// Samples it was run on: those that no member before it solved.
+    pub attacked: usize,
+    /// Those of them that it solved, by a fresh forward pass.
+    pub solved: usize,
+    /// Images it sent forward, the fresh pass included.
+    pub forward: u64,
+    /// Images it pulled back.
     pub backward: u64,
 }
 
@@ -124,6 +142,11 @@ impl<'a> Search<'a> {
     /// theirs.
     pub(crate) fn best_loss(&self, row: usize) -> f64 {
         self.loss[row]
+    }
+
+    /// The samples for which none is known: positions in the batch.
+    pub(crate) fn unsolved(&self) -> Vec<usize> {
+        (0..self.solved.len()).filter(|&row| !self.solved[row]).collect()
     }
 
     /// Judges iterates of the samples `rows`; gives the seed of their gradients, ∂loss/∂logits.
@@ -300,6 +323,8 @@ fn finish(
         non_finite_gradient: each(|odd| odd.non_finite_gradient),
         non_finite_logits: each(|odd| odd.non_finite_logits),
         late_gain: None,
+        solved_by: None,
+        members: Vec::new(),
         forward,
         backward,
     }

@@ -44,6 +44,14 @@ pub trait Attack: fmt::Debug + fmt::Display + Send + Sync {
         Vec::new()
     }
 
+    /// The attacks it is made of, in the order they run; none for an attack of its own.
+    ///
+    /// # Errors
+    /// If one of them is not known or refuses the norm or radius.
+    fn members(&self) -> Result<Vec<AttackSpec>> {
+        Ok(Vec::new())
+    }
+
     /// Attacks a batch.
     ///
     /// # Shapes
@@ -124,6 +132,22 @@ pub struct Entry {
     pub(crate) parse: fn(&Parameters<'_>) -> Result<AttackSpec>,
 }
 
+impl Entry {
+    /// Whether the attack knows the norm.
+    pub(crate) fn check_norm(&self, norm: Norm) -> Result<()> {
+        if self.norms.contains(&norm) {
+            return Ok(());
+        }
+        let known: Vec<String> = self.norms.iter().map(Norm::to_string).collect();
+        Err(AttackError::Parameter {
+            attack: self.name,
+            parameter: "norm",
+            value: norm.to_string(),
+            reason: format!("accepted is {}", known.join(", ")),
+        })
+    }
+}
+
 impl fmt::Debug for Entry {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
@@ -189,16 +213,7 @@ impl FromStr for AttackSpec {
             });
         };
         let given = Parameters::read(entry.name, entry.parameters, rest)?;
-        let norm: Norm = given.or("norm", entry.norms[0])?;
-        if !entry.norms.contains(&norm) {
-            let known: Vec<String> = entry.norms.iter().map(Norm::to_string).collect();
-            return Err(AttackError::Parameter {
-                attack: entry.name,
-                parameter: "norm",
-                value: norm.to_string(),
-                reason: format!("accepted is {}", known.join(", ")),
-            });
-        }
+        entry.check_norm(given.or("norm", entry.norms[0])?)?;
         let spec = (entry.parse)(&given)?;
         spec.check(None, None)?;
         Ok(spec)

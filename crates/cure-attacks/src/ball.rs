@@ -79,9 +79,31 @@ impl<'a> Ball<'a> {
                 }
             }
         });
-        let mut shape = images.to_vec();
-        shape[..1].fill(rows.len());
-        Ok(Tensor::new(&shape, values)?)
+        some_of(images, values, rows.len())
+    }
+
+    /// A random point at distance ε of each of `rows`, then clipped to the box: in ℓ∞ a uniform one
+    /// stretched until its largest change is ε (as AutoAttack starts), else a uniform direction.
+    ///
+    /// # Shapes
+    /// As [`Ball::random_start`].
+    pub(crate) fn border_start(
+        &self,
+        rows: &[usize],
+        images: &[usize],
+        streams: &Streams<'_>,
+        restart: usize,
+    ) -> Result<Tensor> {
+        if self.norm != Norm::Linf {
+            return self.random_start(rows, images, streams, restart, true);
+        }
+        let values = self.place(rows, |slot, _, perturbation| {
+            let random = &mut streams.stream(rows[slot], restart);
+            perturbation.iter_mut().for_each(|value| *value = 2.0 * random.random::<f64>() - 1.0);
+            let factor = self.epsilon * inverse(Norm::Linf.of(perturbation.iter().copied()));
+            perturbation.iter_mut().for_each(|value| *value *= factor);
+        });
+        some_of(images, values, rows.len())
     }
 
     fn random_perturbation(&self, random: &mut ChaCha8Rng, on_sphere: bool, out: &mut [f64]) {
@@ -141,24 +163,57 @@ impl<'a> Ball<'a> {
             let (from, gradient) = (&from[range.clone()], &gradients[range]);
             // A sample's own radius takes its step along.
             let step = step * (self.of_row(rows[slot]).epsilon / self.epsilon);
-            let unit = match self.norm {
-                Norm::Linf => 1.0,
-                norm => 1.0 / norm.of(gradient.iter().map(|&g| f64::from(g))),
-            };
+            self.ascend([from, center, gradient], step, perturbation);
+        });
+        Ok(Tensor::new(points.shape(), values)?)
+    }
+
+    /// APGD's step: with z the end of a step of length `steps[slot]` as in [`Ball::step`], to
+    /// x + share·(z − x) + (1 − share)·(x − before), then back into ball and box. Where the gradient
+    /// is zero only the second part moves.
+    ///
+    /// # Shapes
+    /// `points`, `before`, `gradients`: `[rows, C, H, W]`, finite.
+    pub(crate) fn momentum_step(
+        &self,
+        rows: &[usize],
+        [points, before, gradients]: [&Tensor; 3],
+        steps: &[f64],
+        share: f64,
+    ) -> Result<Tensor> {
+        let (from, before, gradients) = (points.host(), before.host(), gradients.host());
+        let values = self.place(rows, |slot, center, perturbation| {
+            let range = slot * self.length..(slot + 1) * self.length;
+            let (from, before) = (&from[range.clone()], &before[range.clone()]);
+            self.ascend([from, center, &gradients[range]], steps[slot], perturbation);
+            self.shorten(perturbation);
             for (i, value) in perturbation.iter_mut().enumerate() {
-                let direction = match self.norm {
-                    Norm::Linf => sign(gradient[i]),
-                    Norm::L2 | Norm::L1 => unit * f64::from(gradient[i]),
-                };
-                *value = f64::from(from[i]) - f64::from(center[i]) + step * direction;
+                let [center, x, before] = [center[i], from[i], before[i]].map(f64::from);
+                let z = (center + *value).clamp(0.0, 1.0);
+                *value = x - center + share * (z - x) + (1.0 - share) * (x - before);
             }
         });
         Ok(Tensor::new(points.shape(), values)?)
     }
 
+    /// The perturbation a step further up, not cut yet. A zero gradient leaves it where it is.
+    fn ascend(&self, [from, center, gradient]: [&[f32]; 3], step: f64, perturbation: &mut [f64]) {
+        let unit = match self.norm {
+            Norm::Linf => 1.0,
+            norm => inverse(norm.of(gradient.iter().map(|&g| f64::from(g)))),
+        };
+        for (i, value) in perturbation.iter_mut().enumerate() {
+            let direction = match self.norm {
+                Norm::Linf => sign(gradient[i]),
+                Norm::L2 | Norm::L1 => unit * f64::from(gradient[i]),
+            };
+            *value = f64::from(from[i]) - f64::from(center[i]) + step * direction;
+        }
+    }
+
     /// For each row the perturbation that `perturb(slot, center, perturbation)` asks for, cut to
     /// the ball, added to the centre and cut to the box.
-    fn place(
+    pub(crate) fn place(
         &self,
         rows: &[usize],
         perturb: impl Fn(usize, &[f32], &mut [f64]) + Sync,
@@ -245,6 +300,18 @@ fn project_l1(radius: f64, values: &mut [f64]) {
     }
 }
 
+/// As many images of a batch of shape `images` as there are rows.
+pub(crate) fn some_of(images: &[usize], values: Vec<f32>, rows: usize) -> Result<Tensor> {
+    let mut shape = images.to_vec();
+    shape[..1].fill(rows);
+    Ok(Tensor::new(&shape, values)?)
+}
+
+/// 1/length, and 0 of nothing.
+pub(crate) fn inverse(length: f64) -> f64 {
+    if length > 0.0 { 1.0 / length } else { 0.0 }
+}
+
 fn sign(value: f32) -> f64 {
     if value > 0.0 {
         1.0
@@ -287,8 +354,7 @@ fn direction(norm: Norm, random: &mut ChaCha8Rng, out: &mut [f64]) {
             Norm::L1 => {}
         }
     }
-    let length = norm.of(out.iter().copied());
-    let factor = if length > 0.0 { 1.0 / length } else { 0.0 };
+    let factor = inverse(norm.of(out.iter().copied()));
     out.iter_mut().for_each(|value| *value *= factor);
 }
 

@@ -12,7 +12,9 @@
 
 mod adam;
 mod adversarial;
+mod apgd;
 mod attack;
+mod autoattack;
 mod ball;
 mod check;
 mod epsilon;
@@ -29,17 +31,21 @@ mod preflight;
 mod region;
 mod registry;
 mod spsa;
+mod square;
 mod streams;
 mod target;
 mod warning;
 
-pub use adversarial::Adversarial;
+pub use adversarial::{Adversarial, MemberTally};
+pub use apgd::{ApgdOptions, ApgdTargetedOptions, apgd, apgd_targeted};
 pub use attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+pub use autoattack::{AutoAttackOptions, Version, autoattack};
 pub use epsilon::{Epsilon, Norm};
 pub use error::{AttackError, Result};
 pub use evaluate::{
     Accuracy, AttackResult, Curve, CurvePoint, Evaluation, EvaluationOptions, EvaluationSet,
-    Observer, Progress, SampleOutcome, SampleRow, Silent, Verdict, WorstCase, curve, evaluate,
+    MemberResult, Observer, Progress, SampleOutcome, SampleRow, Silent, Verdict, WorstCase, curve,
+    evaluate,
 };
 pub use fgsm::{FgsmOptions, fgsm};
 pub use interval::wilson95;
@@ -51,6 +57,7 @@ pub use preflight::preflight;
 pub use region::Region;
 pub use registry::attacks;
 pub use spsa::{SpsaOptions, spsa};
+pub use square::{SquareOptions, square};
 pub use streams::Streams;
 pub use target::Target;
 pub use warning::Warning;

@@ -29,7 +29,7 @@ pub enum Loss {
 
 const NAMES: [&str; 4] = ["ce", "ce-f32", "margin", "dlr"];
 /// Classes that the DLR loss compares.
-const CLASSES_OF_DLR: usize = 3;
+pub(crate) const CLASSES_OF_DLR: usize = 3;
 /// Added to the divisor of the DLR loss, as by its authors.
 const TINY: f64 = 1e-12;
 
@@ -70,11 +70,11 @@ impl Loss {
     }
 }
 
-/// Applies `loss` to each row of `[N, K]`.
-pub(crate) fn by_rows(
+/// Applies `loss` to each row of `[N, K]`, with its label or whatever else belongs to it.
+pub(crate) fn by_rows<L: Copy>(
     logits: &Tensor,
-    labels: &[usize],
-    loss: impl Fn(&[f32], usize, &mut [f32]) -> f64,
+    labels: &[L],
+    loss: impl Fn(&[f32], L, &mut [f32]) -> f64,
 ) -> Result<(Vec<f64>, Tensor)> {
     let classes = logits.shape().last().copied().unwrap_or(1).max(1);
     let mut seed = vec![0.0; logits.len()];

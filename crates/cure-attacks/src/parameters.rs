@@ -119,6 +119,8 @@ macro_rules! read_by_from_str {
 }
 read_by_from_str!(
     Epsilon,
+    crate::autoattack::Names,
+    crate::autoattack::Version,
     crate::epsilon::Norm,
     crate::loss::Loss,
     crate::pgd::Start,

@@ -1,9 +1,18 @@
 //! The table of attacks: whatever can be named on the command line, in the order it is listed.
 
 use crate::attack::Entry;
-use crate::{fgsm, noise, pgd, spsa};
+use crate::{apgd, autoattack, fgsm, noise, pgd, spsa, square};
 
-pub(crate) const ATTACKS: &[Entry] = &[fgsm::ENTRY, pgd::ENTRY, spsa::ENTRY, noise::ENTRY];
+pub(crate) const ATTACKS: &[Entry] = &[
+    fgsm::ENTRY,
+    pgd::ENTRY,
+    apgd::ENTRY,
+    apgd::TARGETED_ENTRY,
+    square::ENTRY,
+    spsa::ENTRY,
+    noise::ENTRY,
+    autoattack::ENTRY,
+];
 
 /// The attacks that a specification can name.
 pub fn attacks() -> &'static [Entry] {

@@ -20,6 +20,16 @@ impl<'a> Streams<'a> {
         self.indices.len()
     }
 
+    /// The stored indices of the batch's samples `rows`.
+    pub(crate) fn indices_of(&self, rows: &[usize]) -> Vec<usize> {
+        rows.iter().map(|&row| self.indices[row]).collect()
+    }
+
+    /// The streams of other samples, under the same seed.
+    pub(crate) fn of<'b>(&self, indices: &'b [usize]) -> Streams<'b> {
+        Streams { seed: self.seed, indices }
+    }
+
     /// The stream of the batch's sample `row`.
     pub(crate) fn stream(&self, row: usize, restart: usize) -> ChaCha8Rng {
         // The key of the cipher is the numbers themselves, under a tag that keeps these streams

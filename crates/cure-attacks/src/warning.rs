@@ -65,6 +65,18 @@ pub enum Warning {
         /// Images classified.
         of: usize,
     },
+    /// Within one attack, a member that sees logits alone solved what members that follow gradients
+    /// had left standing.
+    GradientMasking {
+        /// The attack's specification.
+        attack: String,
+        /// The member's name.
+        member: String,
+        /// Samples it solved.
+        samples: usize,
+        /// All samples.
+        of: usize,
+    },
     /// A second look at the same image gave another class.
     Unconfirmed {
         /// The attack's specification.
@@ -194,6 +206,11 @@ impl fmt::Display for Warning {
                 out,
                 "the largest logit is shared by several classes on {samples} of {of} images; the \
                  first of them counts"
+            ),
+            Self::GradientMasking { attack, member, samples, of } => write!(
+                out,
+                "{attack}: {member}, which sees logits alone, solved {samples} of {of} samples that \
+                 attacks with gradients left standing: the gradients may be masked"
             ),
             Self::Unconfirmed { attack, samples } => write!(
                 out,

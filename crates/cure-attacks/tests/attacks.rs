@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Spy, Toy, epsilon, linear, network, predict, uniform};
+use common::{Spy, Toy, distance, epsilon, exact, linear, network, predict, uniform};
 use cure_attacks::{AttackSpec, Epsilon, FgsmOptions, Norm, PgdOptions, Start, Streams, fgsm, pgd};
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
@@ -15,20 +15,6 @@ const LENGTH: usize = 24;
 /// FGSM up the usual loss.
 fn sign(norm: Norm, epsilon: Epsilon) -> FgsmOptions {
     FgsmOptions::new(norm, epsilon)
-}
-
-fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {
-    norm.of(a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b)))
-}
-
-/// The exact distance of an image to the other class of a linear classifier, the box aside.
-fn exact(norm: Norm, w: &[f32], margin: f64) -> f64 {
-    let w = || w.iter().map(|&w| f64::from(w));
-    match norm {
-        Norm::Linf => margin.abs() / w().map(f64::abs).sum::<f64>(),
-        Norm::L2 => margin.abs() / w().map(|w| w * w).sum::<f64>().sqrt(),
-        Norm::L1 => margin.abs() / w().map(f64::abs).fold(0.0, f64::max),
-    }
 }
 
 /// On a linear classifier an attack succeeds exactly when ε exceeds |margin|/‖w‖*, for both

@@ -2,6 +2,7 @@
 
 mod curve;
 mod flags;
+mod members;
 mod observer;
 mod result;
 mod set;
@@ -11,6 +12,7 @@ use std::time::Instant;
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 
+use crate::adversarial::MemberTally;
 use crate::attack::AttackSpec;
 use crate::check;
 use crate::error::{AttackError, Result};
@@ -19,6 +21,7 @@ use crate::warning::Warning;
 
 pub use curve::{Curve, CurvePoint, curve};
 use flags::{LateRise, Ran};
+pub use members::MemberResult;
 use observer::Reporter;
 pub use observer::{Observer, Progress, Silent};
 pub use result::{
@@ -99,7 +102,9 @@ pub fn evaluate(
         let run = attack(classifier, set, spec, &correct, &clean, options, &mut reporter)?;
         warnings.extend(run.tally.warnings(spec, correct.len()));
         ran.push(Ran { spec, has_targets: run.tally.has_targets });
-        results.push(AttackResult::new(spec, &run.outcomes, correct.len(), &run.tally));
+        let members = members::results(spec, &run.tally.members)?;
+        warnings.extend(members::masking(spec, &members, set.len()));
+        results.push(AttackResult::new(spec, &run.outcomes, correct.len(), &run.tally, members));
         rows.iter_mut().zip(run.outcomes).for_each(|(row, outcome)| row.attacks.push(outcome));
         images.extend(run.images);
     }
@@ -173,6 +178,8 @@ struct Tally {
     unconfirmed: usize,
     has_targets: bool,
     rise: LateRise,
+    /// For an attack made of several, what each of them did.
+    members: Vec<MemberTally>,
 }
 
 impl Tally {
@@ -273,8 +280,13 @@ fn attack(
                 (false, true) => Verdict::Undecided,
                 (false, false) => Verdict::Robust,
             };
-            outcomes[row] =
-                SampleOutcome { verdict, prediction: predictions[slot], norm, is_found };
+            outcomes[row] = SampleOutcome {
+                verdict,
+                prediction: predictions[slot],
+                norm,
+                is_found,
+                solved_by: found.solved_by.as_ref().and_then(|by| by[slot]),
+            };
             if is_fooled {
                 fooled.push(slot);
             }
@@ -289,6 +301,7 @@ fn attack(
         tally.rise.note(&found);
         tally.forward += found.forward;
         tally.backward += found.backward;
+        members::add(&mut tally.members, &found.members);
         let count = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
         tally.zero_gradient += count(&found.zero_gradient);
         tally.non_finite_gradient += count(&found.non_finite_gradient);

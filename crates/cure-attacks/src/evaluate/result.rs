@@ -7,7 +7,7 @@ use std::fmt::Write;
 use cure_tensor::Tensor;
 use serde::Serialize;
 
-use super::Tally;
+use super::{MemberResult, Tally};
 use crate::attack::AttackSpec;
 use crate::interval::wilson95;
 use crate::warning::Warning;
@@ -86,6 +86,9 @@ pub struct AttackResult {
     pub backward: u64,
     /// Wall-clock time, checking included.
     pub seconds: f64,
+    /// For an attack made of several, each of them in the order they run; empty for others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberResult>,
 }
 
 impl AttackResult {
@@ -94,6 +97,7 @@ impl AttackResult {
         outcomes: &[SampleOutcome],
         correct: usize,
         tally: &Tally,
+        members: Vec<MemberResult>,
     ) -> Self {
         let n = outcomes.len();
         let with = |verdict| outcomes.iter().filter(move |outcome| outcome.verdict == verdict);
@@ -117,6 +121,7 @@ impl AttackResult {
             forward: tally.forward,
             backward: tally.backward,
             seconds: tally.seconds,
+            members,
         }
     }
 }
@@ -195,11 +200,20 @@ pub struct SampleOutcome {
     /// Whether the returned image is what the attack looked for, within ε or not.
     #[serde(skip)]
     pub is_found: bool,
+    /// Under an attack made of several, the position of the member that solved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub solved_by: Option<usize>,
 }
 
 impl SampleOutcome {
     pub(super) fn not_attacked(prediction: Option<usize>) -> Self {
-        Self { verdict: Verdict::Misclassified, prediction, norm: 0.0, is_found: false }
+        Self {
+            verdict: Verdict::Misclassified,
+            prediction,
+            norm: 0.0,
+            is_found: false,
+            solved_by: None,
+        }
     }
 }
 
