@@ -13,15 +13,21 @@
 mod adversarial;
 mod attack;
 mod ball;
+mod boundary;
+mod carlini_wagner;
 mod check;
+mod ddn;
+mod deepfool;
 mod epsilon;
 mod error;
 mod evaluate;
+mod fab;
 mod fgsm;
 mod interval;
 mod loss;
 mod parameters;
 mod pgd;
+mod projection;
 mod registry;
 mod streams;
 mod target;
@@ -29,12 +35,16 @@ mod warning;
 
 pub use adversarial::Adversarial;
 pub use attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+pub use carlini_wagner::{CarliniWagnerOptions, carlini_wagner};
+pub use ddn::{DdnOptions, ddn};
+pub use deepfool::{DeepFoolOptions, Preset, deepfool};
 pub use epsilon::{Epsilon, Norm};
 pub use error::{AttackError, Result};
 pub use evaluate::{
     Accuracy, AttackResult, Evaluation, EvaluationOptions, EvaluationSet, Observer, Progress,
     SampleOutcome, SampleRow, Silent, Verdict, WorstCase, evaluate,
 };
+pub use fab::{FabOptions, fab};
 pub use fgsm::{FgsmOptions, fgsm};
 pub use interval::wilson95;
 pub use loss::Loss;

@@ -124,6 +124,7 @@ macro_rules! read_by_from_str {
 }
 read_by_from_str!(
     Epsilon,
+    crate::deepfool::Preset,
     crate::epsilon::Norm,
     crate::loss::Loss,
     crate::pgd::Start,
