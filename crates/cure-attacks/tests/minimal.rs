@@ -1,4 +1,4 @@
-//! Minimal-norm attacks against closed forms, and what holds for all of them.
+//! What holds for all minimal-norm attacks.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -15,11 +15,11 @@ const SPECS: [&str; 14] = [
     "deepfool:norm=linf,preset=paper",
     "deepfool:norm=l2,preset=true-label",
     "deepfool:norm=linf,preset=true-label",
-    "fab:norm=linf,steps=20,restarts=2",
-    "fab:norm=l2,steps=20,restarts=2",
-    "fab:norm=l1,steps=20,restarts=2",
-    "fab-t:norm=linf,steps=20,restarts=2,targets=2",
-    "fab-t:norm=l2,steps=20,restarts=2,targets=2",
+    "fab:norm=linf,steps=8,restarts=2",
+    "fab:norm=l2,steps=8,restarts=2",
+    "fab:norm=l1,steps=8,restarts=2",
+    "fab-t:norm=linf,steps=8,restarts=2,targets=2",
+    "fab-t:norm=l2,steps=8,restarts=2,targets=2",
     "ddn:steps=30",
     "ddn:steps=30,quantize=true",
     "cw:steps=40,search-steps=4,initial-const=0.1",
@@ -37,183 +37,6 @@ fn norm_of(spec: &str) -> Norm {
 
 fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {
     norm.of(a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b)))
-}
-
-/// Linear logits Wx + b whose classes meet about the box's centre.
-struct Linear {
-    weights: Vec<Vec<f32>>,
-    bias: Vec<f64>,
-    input: [usize; 3],
-}
-
-impl Linear {
-    fn random(seed: u64, input: [usize; 3], classes: usize, scale: f32) -> Self {
-        let d = input.iter().product();
-        let weights: Vec<Vec<f32>> = (0..classes)
-            .map(|class| uniform(97 * seed + class as u64, &[d], -scale, scale).into_vec())
-            .collect();
-        let half = |w: &Vec<f32>| -0.5 * w.iter().map(|&w| f64::from(w)).sum::<f64>();
-        Self { bias: weights.iter().map(half).collect(), weights, input }
-    }
-
-    fn logit(&self, class: usize, image: &[f32]) -> f64 {
-        let terms = self.weights[class].iter().zip(image);
-        terms.map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>() + self.bias[class]
-    }
-
-    fn classifier(&self) -> impl Classifier + '_ {
-        Toy {
-            classes: self.bias.len(),
-            input: self.input,
-            logits: |image: &[f32]| {
-                (0..self.bias.len()).map(|class| self.logit(class, image) as f32).collect()
-            },
-            pullback: |image: &[f32], u: &[f32]| {
-                let sum = |i: usize| -> f64 {
-                    let terms = self.weights.iter().zip(u);
-                    terms.map(|(w, &u)| f64::from(w[i]) * f64::from(u)).sum()
-                };
-                (0..image.len()).map(|i| sum(i) as f32).collect()
-            },
-        }
-    }
-
-    /// The least distance at which `image` leaves its class; in the box or without one.
-    fn exact(&self, norm: Norm, image: &[f32], label: usize, boxed: bool) -> f64 {
-        let to = |class: usize| {
-            let gap = self.logit(label, image) - self.logit(class, image);
-            // |w|, and how far each pixel can go along it.
-            let pixels: Vec<(f64, f64)> = (0..image.len())
-                .map(|i| {
-                    let w = f64::from(self.weights[class][i]) - f64::from(self.weights[label][i]);
-                    let x = f64::from(image[i]);
-                    let room = if w > 0.0 { 1.0 - x } else { x };
-                    (w.abs(), if boxed { room } else { f64::INFINITY })
-                })
-                .collect();
-            shortest(norm, pixels, gap)
-        };
-        (0..self.bias.len()).filter(|&class| class != label).map(to).fold(f64::INFINITY, f64::min)
-    }
-}
-
-/// min ‖d‖ so that Σ|w|·d = gap, 0 ≤ d ≤ room; infinite if there is none. By bisection, but for ℓ1.
-fn shortest(norm: Norm, mut pixels: Vec<(f64, f64)>, gap: f64) -> f64 {
-    if norm == Norm::L1 {
-        pixels.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let (mut left, mut spent) = (gap, 0.0);
-        for (w, room) in pixels {
-            let step = room.min(left / w);
-            (left, spent) = (left - w * step, spent + step);
-        }
-        return if left <= 1e-9 { spent } else { f64::INFINITY };
-    }
-    let moves = |factor: f64| {
-        let speed = move |w: f64| if norm == Norm::Linf { factor } else { factor * w };
-        pixels.iter().map(move |&(w, room)| (w, speed(w).min(room)))
-    };
-    let reached = |factor: f64| moves(factor).map(|(w, step)| w * step).sum::<f64>();
-    let (mut low, mut high) = (0.0, 1e9);
-    if reached(high) < gap {
-        return f64::INFINITY;
-    }
-    for _ in 0..200 {
-        let middle = 0.5 * (low + high);
-        *if reached(middle) < gap { &mut low } else { &mut high } = middle;
-    }
-    norm.of(moves(high).map(|(_, step)| step))
-}
-
-const SHAPES: [[usize; 3]; 3] = [[2, 2, 2], [2, 3, 4], [3, 8, 8]];
-
-/// Runs `specs` on linear classifiers of many widths, numbers of classes and batch sizes; `check`
-/// gets specification, found and exact distance of each sample.
-fn on_linear_classifiers(
-    specs: &[&str],
-    seeds: std::ops::Range<u64>,
-    scale: f32,
-    images: impl Fn(u64, &[usize]) -> Tensor,
-    mut check: impl FnMut(&str, f64, f64, f64),
-) {
-    for seed in seeds {
-        for input in SHAPES {
-            for classes in [2, 3, 10] {
-                let linear = Linear::random(seed, input, classes, scale);
-                let classifier = linear.classifier();
-                let n = [1, 3, 6][(seed as usize + classes) % 3];
-                let images = images(1000 + seed, &[n, input[0], input[1], input[2]]);
-                let labels = predict(&classifier, &images);
-                let length: usize = input.iter().product();
-                for spec in specs {
-                    let found = run(&classifier, &images, &labels, spec);
-                    for (row, &label) in labels.iter().enumerate() {
-                        let range = row * length..(row + 1) * length;
-                        let image = &images.host()[range.clone()];
-                        let norm = norm_of(spec);
-                        let apart = distance(norm, image, &found.images.host()[range]);
-                        let boxed = linear.exact(norm, image, label, true);
-                        let free = linear.exact(norm, image, label, false);
-                        assert_eq!(found.solved[row], boxed.is_finite(), "{spec} {seed} {row}");
-                        if boxed.is_finite() {
-                            check(spec, apart, boxed, free);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn central(seed: u64, shape: &[usize]) -> Tensor {
-    uniform(seed, shape, 0.4, 0.6)
-}
-
-#[test]
-fn deepfool_finds_the_nearest_boundary() {
-    // 1e-4 is what two of the programs add to each step.
-    for (extra, specs) in [(1e-4, &SPECS[..4]), (0.0, &SPECS[4..6])] {
-        on_linear_classifiers(specs, 0..8, 1.0, central, |spec, found, exact, free| {
-            assert!((exact - free).abs() < 1e-9, "the box must not matter here");
-            assert!(found <= 1.02 * (exact + extra) + 1e-6, "{spec}: {found}, exact {exact}");
-            assert!(found >= exact - 1e-6, "{spec}: {found}, exact {exact}");
-        });
-    }
-}
-
-#[test]
-fn fab_finds_the_nearest_boundary() {
-    let specs = ["fab:norm=linf", "fab:norm=l2", "fab:norm=l1", "fab-t:norm=linf", "fab-t:norm=l2"];
-    on_linear_classifiers(&specs, 0..3, 1.0, central, |spec, found, exact, _| {
-        assert!(found <= 1.02 * exact + 1e-6, "{spec}: {found}, exact {exact}");
-        assert!(found >= exact - 1e-6, "{spec}: {found}, exact {exact}");
-    });
-}
-
-/// Bright, dark and saturated pixels: the exact answer is the projection in the box.
-#[test]
-fn fab_finds_the_nearest_boundary_inside_the_box() {
-    let specs = ["fab:norm=linf", "fab:norm=l2", "fab:norm=l1", "fab-t:norm=linf", "fab-t:norm=l2"];
-    let saturated = |seed: u64, shape: &[usize]| {
-        ops::map(uniform(seed, shape, -0.7, 1.7), |x| x.clamp(0.0, 1.0))
-    };
-    let (mut count, mut bound) = (0, 0);
-    on_linear_classifiers(&specs, 0..3, 1.0, saturated, |spec, found, exact, free| {
-        (count, bound) = (count + 1, bound + usize::from(exact > 1.1 * free));
-        assert!(found <= 1.02 * exact + 1e-6, "{spec}: {found}, exact {exact}, free {free}");
-        assert!(found >= exact - 1e-6, "{spec}: {found}, exact {exact}");
-    });
-    // In most cases the box does matter.
-    assert!(2 * bound > count, "{bound} of {count}");
-}
-
-#[test]
-fn ddn_and_carlini_wagner_find_the_nearest_boundary() {
-    // Slopes as sharp as those of a trained network: the cross-entropy sees the nearest class.
-    let specs = ["ddn", "cw"];
-    on_linear_classifiers(&specs, 0..2, 20.0, central, |spec, found, exact, _| {
-        assert!(found <= 1.1 * exact + 1e-4, "{spec}: {found}, exact {exact}");
-        assert!(found >= exact - 1e-6, "{spec}: {found}, exact {exact}");
-    });
 }
 
 /// On a real network: all points asked about are images, and the nearest misclassified one of them
@@ -253,7 +76,7 @@ fn the_nearest_point_asked_about_is_returned() {
 #[test]
 fn results_depend_on_neither_batch_size_nor_order_nor_threads() {
     let classifier = network();
-    let n = 7;
+    let n = 5;
     let images = uniform(11, &[n, 1, 8, 8], 0.0, 1.0);
     let labels = predict(&classifier, &images);
     let with = |rows: &[usize], spec: &AttackSpec| {
@@ -312,7 +135,7 @@ fn logits_that_are_not_numbers_end_no_run_in_panic() {
         pullback: |_: &[f32], u: &[f32]| vec![u[1]],
     };
     let image = Tensor::full(&[1, 1, 1, 1], 0.5);
-    for spec in SPECS.iter().filter(|spec| !spec.starts_with("cw")) {
+    for spec in SPECS {
         let found = run(&classifier, &image, &[0], spec);
         assert_eq!((&found.solved[..], &found.non_finite_logits[..]), (&[true][..], &[true][..]));
         assert!(found.images.host()[0] > 0.6, "{spec}");

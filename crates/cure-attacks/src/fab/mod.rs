@@ -29,7 +29,8 @@ const SHORTEST: f64 = 1e-8;
 /// the box: with d₁ of the iterate and d₂ of the image,
 /// x ← (1 − α)(x + η·d₁) + α(x₀ + η·d₂), α = min(‖d₁‖/(‖d₁‖ + ‖d₂‖), α_max).
 /// A misclassified iterate goes back to x₀ + β(x − x₀). Aimed at targets ([`FabOptions::targets`])
-/// it takes the boundary to one class at a time, by the logits of the clean image.
+/// it takes the boundary to one class at a time, by the logits of the clean image. Untargeted it
+/// takes, as its authors do, the class that would be the nearest without the box.
 ///
 /// The nearest misclassified point it met is returned, be it an iterate or one on the way back.
 ///
