@@ -337,7 +337,7 @@ fn moved(center: f32, change: f64, limit: f64) -> f32 {
 
 /// A direction of unit length: uniform on the sphere in ℓ2, on the surface of the cross-polytope
 /// in ℓ1.
-fn direction(norm: Norm, random: &mut ChaCha8Rng, out: &mut [f64]) {
+pub(crate) fn direction(norm: Norm, random: &mut ChaCha8Rng, out: &mut [f64]) {
     // The arguments of the logarithms are in (0, 1].
     let mut exponential = || -(1.0 - random.random::<f64>()).ln();
     for value in &mut *out {

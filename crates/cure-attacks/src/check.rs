@@ -71,6 +71,25 @@ pub(crate) fn attack(
     pixels(images)
 }
 
+/// Refuses the value of a parameter that is not `accepted`; `reason` says what is.
+pub(crate) fn parameter(
+    accepted: bool,
+    attack: &'static str,
+    parameter: &'static str,
+    value: impl ToString,
+    reason: &str,
+) -> Result<()> {
+    if accepted {
+        return Ok(());
+    }
+    Err(AttackError::Parameter {
+        attack,
+        parameter,
+        value: value.to_string(),
+        reason: reason.into(),
+    })
+}
+
 /// The logits of `images`, of the shape that was promised.
 pub(crate) fn logits_of(classifier: &dyn Classifier, images: &Tensor) -> Result<Tensor> {
     let found = classifier.logits(images)?;

@@ -28,6 +28,15 @@ impl Norm {
             Self::L1 => perturbation.map(f64::abs).sum(),
         }
     }
+
+    /// The norm ‖w‖* of a gradient: the most that w·δ can be for a perturbation δ of norm 1.
+    pub(crate) fn dual(self) -> Self {
+        match self {
+            Self::Linf => Self::L1,
+            Self::L2 => Self::L2,
+            Self::L1 => Self::Linf,
+        }
+    }
 }
 
 impl fmt::Display for Norm {
@@ -159,6 +168,11 @@ impl Epsilon {
         };
         Err(AttackError::LargerThanRange { name, value: self.0, range, remedy })
     }
+}
+
+/// `eps=…,` in the specification of an attack that may do without.
+pub(crate) fn written(epsilon: Option<Epsilon>) -> String {
+    epsilon.map(|epsilon| format!("eps={},", epsilon.notation())).unwrap_or_default()
 }
 
 fn refusal(value: f64) -> Option<&'static str> {

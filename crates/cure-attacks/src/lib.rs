@@ -16,10 +16,15 @@ mod apgd;
 mod attack;
 mod autoattack;
 mod ball;
+mod boundary;
+mod carlini_wagner;
 mod check;
+mod ddn;
+mod deepfool;
 mod epsilon;
 mod error;
 mod evaluate;
+mod fab;
 mod fgsm;
 mod interval;
 mod late;
@@ -28,6 +33,7 @@ mod noise;
 mod parameters;
 mod pgd;
 mod preflight;
+mod projection;
 mod region;
 mod registry;
 mod spsa;
@@ -40,6 +46,9 @@ pub use adversarial::{Adversarial, MemberTally};
 pub use apgd::{ApgdOptions, ApgdTargetedOptions, apgd, apgd_targeted};
 pub use attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
 pub use autoattack::{AutoAttackOptions, Version, autoattack};
+pub use carlini_wagner::{CarliniWagnerOptions, carlini_wagner};
+pub use ddn::{DdnOptions, ddn};
+pub use deepfool::{DeepFoolOptions, Preset, deepfool};
 pub use epsilon::{Epsilon, Norm};
 pub use error::{AttackError, Result};
 pub use evaluate::{
@@ -47,6 +56,7 @@ pub use evaluate::{
     MemberResult, Observer, Progress, SampleOutcome, SampleRow, Silent, Verdict, WorstCase, curve,
     evaluate,
 };
+pub use fab::{FabOptions, fab};
 pub use fgsm::{FgsmOptions, fgsm};
 pub use interval::wilson95;
 pub use loss::Loss;

@@ -121,6 +121,7 @@ read_by_from_str!(
     Epsilon,
     crate::autoattack::Names,
     crate::autoattack::Version,
+    crate::deepfool::Preset,
     crate::epsilon::Norm,
     crate::loss::Loss,
     crate::pgd::Start,

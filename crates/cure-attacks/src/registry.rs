@@ -1,7 +1,7 @@
 //! The table of attacks: whatever can be named on the command line, in the order it is listed.
 
 use crate::attack::Entry;
-use crate::{apgd, autoattack, fgsm, noise, pgd, spsa, square};
+use crate::{apgd, autoattack, carlini_wagner, ddn, deepfool, fab, fgsm, noise, pgd, spsa, square};
 
 pub(crate) const ATTACKS: &[Entry] = &[
     fgsm::ENTRY,
@@ -11,6 +11,11 @@ pub(crate) const ATTACKS: &[Entry] = &[
     square::ENTRY,
     spsa::ENTRY,
     noise::ENTRY,
+    deepfool::ENTRY,
+    fab::ENTRY,
+    fab::TARGETED_ENTRY,
+    ddn::ENTRY,
+    carlini_wagner::ENTRY,
     autoattack::ENTRY,
 ];
 
