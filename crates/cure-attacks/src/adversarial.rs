@@ -244,12 +244,6 @@ impl<'a> Nearest<'a> {
         self.distance[row]
     }
 
-    /// The nearest image found for `row`; the clean one before the first.
-    pub(crate) fn image(&self, row: usize) -> &[f32] {
-        let length = self.images.len() / self.distance.len().max(1);
-        &self.images[row * length..(row + 1) * length]
-    }
-
     /// Judges iterates of the samples `rows`; tells which of them meet the goal.
     pub(crate) fn judge(&mut self, rows: &[usize], points: &Tensor, logits: &Tensor) -> Vec<bool> {
         let (values, clean) = (points.host(), self.clean.host());

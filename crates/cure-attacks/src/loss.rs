@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn gradients_are_those_of_the_losses() {
         let row = [1.5f32, -0.3, 0.9, 2.4, -1.1];
-        let losses: [(&str, &dyn Fn(&[f32], usize, &mut [f32]) -> f64); 4] = [
+        type RowLoss<'a> = &'a dyn Fn(&[f32], usize, &mut [f32]) -> f64;
+        let losses: [(&str, RowLoss<'_>); 4] = [
             ("ce-f32", &single_precision),
             ("margin", &margin),
             ("dlr", &dlr),

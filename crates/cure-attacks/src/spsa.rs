@@ -37,6 +37,7 @@ pub(crate) const ENTRY: Entry = Entry {
         Parameter::new("samples", "128", "random directions of each step; 8192 for publication"),
         Parameter::new("delta", "0.01", "pixels from the iterate to each side along a direction"),
         Parameter::new("loss", "margin", "margin, ce, ce-f32 or dlr"),
+        Parameter::new("early-stop", "true", "whether solved images leave the batch"),
     ],
     parse,
 };
@@ -49,6 +50,7 @@ fn parse(given: &Parameters<'_>) -> Result<AttackSpec> {
         step: given.or("step", default.step)?,
         samples: given.or("samples", default.samples)?,
         delta: given.or("delta", default.delta)?,
+        early_stop: given.or("early-stop", default.early_stop)?,
         ..default
     }))
 }
@@ -72,6 +74,8 @@ pub struct SpsaOptions {
     pub samples: usize,
     /// δ: how far from the iterate the loss is looked at, in pixels. Default 0.01.
     pub delta: Epsilon,
+    /// Whether a solved sample leaves the batch. Default yes.
+    pub early_stop: bool,
 }
 
 impl SpsaOptions {
@@ -84,6 +88,7 @@ impl SpsaOptions {
             step: Epsilon::HUNDREDTH,
             samples: 128,
             delta: Epsilon::HUNDREDTH,
+            early_stop: true,
         }
     }
 }
@@ -145,7 +150,10 @@ impl fmt::Display for SpsaOptions {
         let (epsilon, step) = (self.epsilon.notation(), self.step.notation());
         write!(out, "spsa:norm=linf,eps={epsilon},steps={},step={step},", self.steps)?;
         write!(out, "samples={},delta={}", self.samples, self.delta.notation())?;
-        if self.loss == Loss::Margin { Ok(()) } else { write!(out, ",loss={}", self.loss) }
+        if self.loss != Loss::Margin {
+            write!(out, ",loss={}", self.loss)?;
+        }
+        if self.early_stop { Ok(()) } else { write!(out, ",early-stop=false") }
     }
 }
 
@@ -195,8 +203,8 @@ pub fn spsa(
             probes.forward += rows.len() as u64;
             search.judge(&rows, &points, &logits, options.loss)?;
         }
-        let keep: Vec<usize> =
-            (0..rows.len()).filter(|&slot| !search.is_solved(rows[slot])).collect();
+        let is_done = |row: usize| options.early_stop && search.is_solved(row);
+        let keep: Vec<usize> = (0..rows.len()).filter(|&slot| !is_done(rows[slot])).collect();
         if step == options.steps || keep.is_empty() {
             break;
         }

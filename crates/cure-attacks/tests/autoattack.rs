@@ -116,7 +116,11 @@ fn masked_gradients_are_flagged_and_never_robust() {
     // Without a member that is blind nothing is masked and nothing undecided.
     let found = evaluated(&masked, &set, "autoattack:eps=0.1,version=custom,members=square");
     assert_eq!((found.attacks[0].robust, found.attacks[0].undecided), (10, 0));
-    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+    assert!(
+        matches!(found.warnings[..], [Warning::VanishingGradient { samples: 20, of: 20 }]),
+        "{:?}",
+        found.warnings
+    );
     // Nor where Square goes first.
     let found = evaluated(&masked, &set, "autoattack:eps=0.1,version=custom,members=square+apgd");
     let is_masking = |one: &Warning| matches!(one, Warning::GradientMasking { .. });

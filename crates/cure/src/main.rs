@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Evaluate(options) => commands::evaluate::run(&arguments.general, options),
         Command::Attacks(options) => commands::attacks::run(options),
         Command::Curve(options) => commands::curve::run(&arguments.general, options),
+        Command::Masking(options) => commands::masking::run(&arguments.general, options),
         Command::Derivatives(options) => commands::derivatives::run(&arguments.general, options),
         Command::Convert(options) => commands::convert::run(&arguments.general, options),
         Command::Bench(options) => commands::bench::run(&arguments.general, options),

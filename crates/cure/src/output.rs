@@ -1,7 +1,7 @@
 //! Writing to standard output and to files.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -53,6 +53,21 @@ pub(crate) fn check_outputs(outputs: &[&Path], inputs: &[&Path]) -> Outcome {
         cure_report::check_writable(path).input()?;
     }
     Ok(())
+}
+
+/// [`check_outputs`] for `files` of a folder, which is made where it is not there.
+pub(crate) fn check_folder(folder: &Path, files: &[&str], inputs: &[&Path]) -> Outcome {
+    if folder.is_dir() {
+        let files: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        return check_outputs(&files, inputs);
+    }
+    if folder.exists() {
+        return Err(Failure::Input(format!("{} is there and is no folder", folder.display())));
+    }
+    let above = folder.ancestors().skip(1).find(|above| above.is_dir());
+    let probe = above.unwrap_or(Path::new(".")).join(folder.file_name().unwrap_or_default());
+    cure_report::check_writable(probe).input()
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -99,6 +99,7 @@ impl Worst {
             non_finite_logits: self.non_finite_logits,
             forward: self.tallies.iter().map(|tally| tally.forward).sum(),
             backward: self.tallies.iter().map(|tally| tally.backward).sum(),
+            late_gain: None,
             solved_by: Some(self.solved_by),
             members: self.tallies,
         })

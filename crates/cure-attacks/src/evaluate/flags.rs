@@ -33,9 +33,8 @@ pub(super) fn before(
     if attacks.is_empty() {
         return Ok(Vec::new());
     }
-    // AutoAttack's standard set does not name the loss.
-    let compares_logits =
-        |spec: &AttackSpec| spec.name() == "autoattack" || spec.to_string().contains("dlr");
+    // Attacks that need more classes than there are have been refused by name.
+    let compares_logits = |spec: &AttackSpec| spec.to_string().contains("loss=dlr");
     let mut warnings = preflight(classifier, set, batch)?;
     warnings.retain(|warning| match warning {
         Warning::ConstantLogits { .. } | Warning::NonFiniteLogits { .. } => false,

@@ -2,6 +2,7 @@
 
 mod curve;
 mod flags;
+mod masking;
 mod members;
 mod observer;
 mod result;
@@ -21,6 +22,7 @@ use crate::warning::Warning;
 
 pub use curve::{Curve, CurvePoint, curve};
 use flags::{LateRise, Ran};
+pub use masking::{Masking, MaskingRow, masking};
 pub use members::MemberResult;
 use observer::Reporter;
 pub use observer::{Observer, Progress, Silent};

@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Attacks(commands::attacks::Options),
     /// Robust accuracy against ε, for one network or several, as a figure.
     Curve(commands::curve::Options),
+    /// Whether gradients hide something: margins under PGD against margins under SPSA.
+    Masking(commands::masking::Options),
     /// Write the derivatives CURE is made of, to check them against any other program.
     Derivatives(commands::derivatives::Options),
     /// Turn a weights file of PyTorch into safetensors with architecture and normalisation.

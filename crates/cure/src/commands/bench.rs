@@ -72,7 +72,7 @@ const FORMS: [(&str, f64); 5] = [
 #[derive(Serialize, Deserialize)]
 struct Row {
     form: String,
-    #[serde(default)]
+    #[serde(default, alias = "memory_format")]
     layout: String,
     median_ms: f64,
     min_ms: f64,

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::arguments::{DataArguments, General, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
-use crate::output::{check_outputs, print, write_json};
+use crate::output::{check_folder, print, write_json};
 use crate::progress;
 
 /// What is written.
@@ -63,19 +63,12 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if options.batch == 0 {
         return Err(Failure::Input("--batch is 0; accepted is 1 or more".into()));
     }
-    if options.out.exists() && !options.out.is_dir() {
-        let place = options.out.display();
-        return Err(Failure::Input(format!("--out {place} is there and is no folder")));
-    }
     let networks: Vec<(&str, PathBuf)> =
         options.network.iter().map(|text| read_network(text)).collect::<Outcome<_>>()?;
     let place = options.data.place()?;
     let weights = networks.iter().map(|(_, weights)| weights.as_path());
     let inputs: Vec<&Path> = weights.chain(place.as_deref()).collect();
-    if options.out.is_dir() {
-        let files = FILES.map(|file| options.out.join(file));
-        check_outputs(&files.each_ref().map(PathBuf::as_path), &inputs)?;
-    }
+    check_folder(&options.out, &FILES, &inputs)?;
     let data = options.data.load()?;
     let loaded = networks
         .iter()

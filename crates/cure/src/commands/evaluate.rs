@@ -82,6 +82,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         batch: options.batch,
         keep_images: options.save.is_some(),
         recheck_rounded: options.save.is_some(),
+        preflight: true,
     };
     let evaluation = run_evaluation(&loaded, &data, &attacks, &settings, general.quiet)?;
 

@@ -9,5 +9,6 @@ pub(crate) mod demo;
 pub(crate) mod derivatives;
 pub(crate) mod evaluate;
 pub(crate) mod finetune;
+pub(crate) mod masking;
 pub(crate) mod run;
 pub(crate) mod train;

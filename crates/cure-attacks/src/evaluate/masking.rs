@@ -1,0 +1,150 @@
+//! Whether gradients tell the truth: an attack that follows them against one that only looks at
+//! logits, margin against margin (Uesato et al. 2018; the CURE paper's Fig. 7).
+
+use cure_network::Classifier;
+use cure_tensor::ops;
+use serde::Serialize;
+
+use super::observer::Reporter;
+use super::{EvaluationSet, Observer};
+use crate::check;
+use crate::error::Result;
+use crate::loss::Loss;
+use crate::pgd::{PgdOptions, pgd};
+use crate::spsa::{SpsaOptions, spsa};
+use crate::streams::Streams;
+
+/// Share of the images that SPSA fools and PGD does not from which on masking is suspected.
+const SUSPICIOUS_SHARE: f64 = 0.01;
+/// Fewer such images may be chance, however few were looked at.
+const FEWEST: usize = 2;
+
+/// What both attacks left of the margins.
+#[derive(Clone, Debug, Serialize)]
+pub struct Masking {
+    /// PGD as it ran.
+    pub pgd: String,
+    /// SPSA as it ran.
+    pub spsa: String,
+    /// Images attacked: those classified correctly.
+    pub n: usize,
+    /// Images that PGD fools.
+    pub fooled_by_pgd: usize,
+    /// Images that SPSA fools.
+    pub fooled_by_spsa: usize,
+    /// Images that only SPSA fools: there the gradient hid what was there to be found.
+    pub only_by_spsa: usize,
+    /// Images whose margin SPSA made smaller than PGD did: points below the line y = x.
+    pub below_the_line: usize,
+    /// Whether masking is suspected: [`Masking::RULE`].
+    pub is_suspected: bool,
+    /// One for each image attacked.
+    #[serde(skip)]
+    pub rows: Vec<MaskingRow>,
+}
+
+impl Masking {
+    /// The rule of the verdict.
+    pub const RULE: &'static str =
+        "suspected where SPSA alone fools 1 % of the attacked images or more, and at least two";
+}
+
+/// One image's margin, the logit of its class less the largest other one, under both attacks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MaskingRow {
+    /// The image's place in its split as stored.
+    pub index: usize,
+    /// Its class.
+    pub label: usize,
+    /// The least margin PGD found; negative where it fools.
+    pub pgd_margin: f64,
+    /// The least margin SPSA found.
+    pub spsa_margin: f64,
+}
+
+/// Both attacks on the images that are classified correctly, each to its last step.
+///
+/// # Errors
+/// If the set does not fit the classifier, an attack's options are refused, the classifier fails,
+/// or the observer asks to stop.
+pub fn masking(
+    classifier: &dyn Classifier,
+    set: &EvaluationSet,
+    [seed, batch]: [usize; 2],
+    follower: &PgdOptions,
+    looker: &SpsaOptions,
+    observer: &mut dyn Observer,
+) -> Result<Masking> {
+    // The margin is what is compared; and nobody stops at the first success.
+    let follower = PgdOptions { loss: Loss::Margin, early_stop: false, ..follower.clone() };
+    let looker = SpsaOptions { loss: Loss::Margin, early_stop: false, ..looker.clone() };
+    check::labels(classifier, set.images(), set.labels())?;
+    let mut reporter = Reporter::new(observer, 1);
+    reporter.stage("PGD and SPSA", set.len())?;
+    let mut rows = Vec::new();
+    let all: Vec<usize> = (0..set.len()).collect();
+    for part in all.chunks(batch.max(1)) {
+        let logits = check::logits_of(classifier, &ops::select(set.images(), part)?)?;
+        let predictions = check::predictions(&logits);
+        let correct: Vec<usize> = part
+            .iter()
+            .zip(predictions)
+            .filter(|&(&row, class)| class == Some(set.labels()[row]))
+            .map(|(&row, _)| row)
+            .collect();
+        if !correct.is_empty() {
+            let part = set.select(&correct)?;
+            let streams = Streams::new(seed as u64, part.indices());
+            let (images, labels) = (part.images(), part.labels());
+            let by_pgd = pgd(classifier, images, labels, &follower, &streams)?;
+            let by_spsa = spsa(classifier, images, labels, &looker, &streams)?;
+            for row in 0..correct.len() {
+                rows.push(MaskingRow {
+                    index: part.indices()[row],
+                    label: labels[row],
+                    pgd_margin: -by_pgd.best_loss[row],
+                    spsa_margin: -by_spsa.best_loss[row],
+                });
+            }
+        }
+        reporter.advance(part.len(), rows.len())?;
+    }
+    Ok(judge(&follower.to_string(), &looker.to_string(), rows))
+}
+
+fn judge(pgd: &str, spsa: &str, rows: Vec<MaskingRow>) -> Masking {
+    let count = |is: &dyn Fn(&MaskingRow) -> bool| rows.iter().filter(|row| is(row)).count();
+    let only_by_spsa = count(&|row| row.spsa_margin < 0.0 && row.pgd_margin >= 0.0);
+    let share = only_by_spsa as f64 / rows.len().max(1) as f64;
+    Masking {
+        pgd: pgd.into(),
+        spsa: spsa.into(),
+        n: rows.len(),
+        fooled_by_pgd: count(&|row| row.pgd_margin < 0.0),
+        fooled_by_spsa: count(&|row| row.spsa_margin < 0.0),
+        only_by_spsa,
+        below_the_line: count(&|row| row.spsa_margin < row.pgd_margin),
+        is_suspected: only_by_spsa >= FEWEST && share >= SUSPICIOUS_SHARE,
+        rows,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_follows_the_rule() {
+        let row =
+            |pgd_margin, spsa_margin| MaskingRow { index: 0, label: 0, pgd_margin, spsa_margin };
+        let mut rows = vec![row(-1.0, -0.5); 197];
+        rows.push(row(1.0, -0.1));
+        let found = judge("pgd", "spsa", rows.clone());
+        assert!(!found.is_suspected);
+        assert_eq!((found.only_by_spsa, found.below_the_line, found.fooled_by_pgd), (1, 1, 197));
+        rows.extend([row(1.0, -0.1), row(2.0, 1.0)]);
+        let found = judge("pgd", "spsa", rows);
+        assert!(found.is_suspected);
+        assert_eq!((found.n, found.only_by_spsa, found.below_the_line), (200, 2, 3));
+    }
+}
