@@ -1,4 +1,5 @@
 use cure_tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::check;
 use crate::epsilon::Norm;
@@ -45,7 +46,7 @@ pub struct Adversarial {
 }
 
 /// What one member of an attack made of several did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberTally {
     /// Samples it was run on: those that no member before it solved.
     pub attacked: usize,

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use cure_network::NetworkError;
 use cure_tensor::TensorError;
 use thiserror::Error;
@@ -119,6 +121,14 @@ pub enum AttackError {
     /// A batch size of 0.
     #[error("batch = 0 is not accepted; it must be at least 1")]
     Batch,
+    /// A journal that cannot be used.
+    #[error("{path}: {reason}", path = path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        reason: String,
+    },
     /// The observer asked to stop.
     #[error("stopped before the evaluation was complete")]
     Stopped,

@@ -53,8 +53,8 @@ pub use epsilon::{Epsilon, Norm};
 pub use error::{AttackError, Result};
 pub use evaluate::{
     Accuracy, AttackResult, Curve, CurvePoint, Evaluation, EvaluationOptions, EvaluationSet,
-    Masking, MaskingRow, MemberResult, Observer, Progress, SampleOutcome, SampleRow, Silent,
-    Verdict, WorstCase, curve, evaluate, masking,
+    Journal, Masking, MaskingRow, MemberResult, Observer, Progress, SampleOutcome, SampleRow,
+    Silent, Verdict, WorstCase, curve, evaluate, evaluate_with, masking,
 };
 pub use fab::{FabOptions, fab};
 pub use fgsm::{FgsmOptions, fgsm};

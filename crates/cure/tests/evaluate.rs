@@ -184,3 +184,31 @@ fn altered_data_is_said() {
     let warning = results["warnings"][0].as_str().unwrap();
     assert!(warning.contains("(2 images): not the published files: test_batch.bin"), "{warning}");
 }
+
+/// What one run noted in its journal the next one does not do again, and the results are the same;
+/// another evaluation does not touch it.
+#[test]
+fn a_journal_goes_on() {
+    let folder = trained();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    evaluate(folder.path(), &["--csv", "plain.csv"]);
+    evaluate(folder.path(), &["--csv", "first.csv", "--journal", "j.jsonl", "--batch", "30"]);
+    let journal = read("j.jsonl");
+    // As if the first run had been interrupted: two of its batches are noted.
+    let begun: String = journal.lines().take(3).flat_map(|line| [line, "\n"]).collect();
+    fs::write(folder.path().join("j.jsonl"), begun).unwrap();
+    evaluate(folder.path(), &["--csv", "second.csv", "--journal", "j.jsonl", "--batch", "30"]);
+    assert_eq!(read("plain.csv"), read("first.csv"));
+    assert_eq!(read("plain.csv"), read("second.csv"));
+    assert_eq!(read("j.jsonl").lines().count(), journal.lines().count());
+
+    let before = read("j.jsonl");
+    let mut command = Command::cargo_bin("cure").unwrap();
+    command.current_dir(folder.path()).args(["evaluate", "--weights", "net.safetensors"]);
+    command.args(["--data", "digits", "--journal", "j.jsonl", "--attack", "fgsm:eps=0.1"]);
+    let output = command.output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("another network, data, attack"), "{message}");
+    assert_eq!(read("j.jsonl"), before);
+}

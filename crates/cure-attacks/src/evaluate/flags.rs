@@ -2,6 +2,7 @@
 //! other afterwards (Athalye et al. 2018; Carlini et al. 2019).
 
 use cure_network::Classifier;
+use serde::{Deserialize, Serialize};
 
 use super::{EvaluationSet, SampleRow, Verdict};
 use crate::adversarial::Adversarial;
@@ -45,7 +46,7 @@ pub(super) fn before(
 }
 
 /// The best loss of the samples that were not solved, and how much of it came late.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct LateRise {
     samples: usize,
     loss: f64,
@@ -53,6 +54,12 @@ pub(super) struct LateRise {
 }
 
 impl LateRise {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.samples += other.samples;
+        self.loss += other.loss;
+        self.gain += other.gain;
+    }
+
     pub(super) fn note(&mut self, found: &Adversarial) {
         let Some(gains) = &found.late_gain else { return };
         for (row, &gain) in gains.iter().enumerate() {

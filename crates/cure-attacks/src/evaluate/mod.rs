@@ -2,18 +2,19 @@
 
 mod curve;
 mod flags;
+mod journal;
 mod masking;
 mod members;
 mod observer;
 mod result;
 mod set;
+mod tally;
 
 use std::time::Instant;
 
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 
-use crate::adversarial::MemberTally;
 use crate::attack::AttackSpec;
 use crate::check;
 use crate::error::{AttackError, Result};
@@ -21,7 +22,9 @@ use crate::streams::Streams;
 use crate::warning::Warning;
 
 pub use curve::{Curve, CurvePoint, curve};
-use flags::{LateRise, Ran};
+use flags::Ran;
+pub use journal::Journal;
+use journal::Record;
 pub use masking::{Masking, MaskingRow, masking};
 pub use members::MemberResult;
 use observer::Reporter;
@@ -30,6 +33,7 @@ pub use result::{
     Accuracy, AttackResult, Evaluation, SampleOutcome, SampleRow, Verdict, WorstCase,
 };
 pub use set::EvaluationSet;
+use tally::Tally;
 
 /// How to evaluate.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +78,23 @@ pub fn evaluate(
     options: &EvaluationOptions,
     observer: &mut dyn Observer,
 ) -> Result<Evaluation> {
+    evaluate_with(classifier, set, attacks, options, observer, None)
+}
+
+/// As [`evaluate`](fn@evaluate), each batch noted in a journal once it is done, and those that are
+/// in it already taken from there. (With `keep_images` all are attacked again: a journal holds no
+/// images.)
+///
+/// # Errors
+/// As [`evaluate`](fn@evaluate), and [`AttackError::Journal`].
+pub fn evaluate_with(
+    classifier: &dyn Classifier,
+    set: &EvaluationSet,
+    attacks: &[AttackSpec],
+    options: &EvaluationOptions,
+    observer: &mut dyn Observer,
+    mut journal: Option<&mut Journal>,
+) -> Result<Evaluation> {
     check::labels(classifier, set.images(), set.labels())?;
     if options.batch == 0 {
         return Err(AttackError::Batch);
@@ -100,8 +121,11 @@ pub fn evaluate(
         .collect();
 
     let (mut results, mut images, mut ran) = (Vec::new(), Vec::new(), Vec::new());
-    for spec in attacks {
-        let run = attack(classifier, set, spec, &correct, &clean, options, &mut reporter)?;
+    for (position, spec) in attacks.iter().enumerate() {
+        reporter.stage(&spec.to_string(), correct.len())?;
+        let attacking = Attacking { classifier, set, spec, options };
+        let run =
+            attacking.run(position, &correct, &clean, &mut reporter, journal.as_deref_mut())?;
         warnings.extend(run.tally.warnings(spec, correct.len()));
         ran.push(Ran { spec, has_targets: run.tally.has_targets });
         let members = members::results(spec, &run.tally.members)?;
@@ -166,64 +190,6 @@ fn classify_clean(
     Ok(predictions)
 }
 
-/// What an attack cost and what was odd about it, over all its batches.
-#[derive(Default)]
-struct Tally {
-    forward: u64,
-    backward: u64,
-    seconds: f64,
-    rounded_successes_lost: Option<usize>,
-    zero_gradient: usize,
-    non_finite_gradient: usize,
-    non_finite_logits: usize,
-    undecided: usize,
-    unconfirmed: usize,
-    has_targets: bool,
-    rise: LateRise,
-    /// For an attack made of several, what each of them did.
-    members: Vec<MemberTally>,
-}
-
-impl Tally {
-    fn warnings(&self, spec: &AttackSpec, attacked: usize) -> Vec<Warning> {
-        let attack = || spec.to_string();
-        [
-            (
-                self.zero_gradient,
-                Warning::ZeroGradient { attack: attack(), samples: self.zero_gradient, attacked },
-            ),
-            (
-                self.non_finite_gradient,
-                Warning::NonFiniteGradient {
-                    attack: attack(),
-                    samples: self.non_finite_gradient,
-                    attacked,
-                },
-            ),
-            (
-                self.non_finite_logits,
-                Warning::NonFiniteLogits {
-                    stage: attack(),
-                    samples: self.non_finite_logits,
-                    of: attacked,
-                },
-            ),
-            (
-                self.undecided,
-                Warning::Undecided { attack: attack(), samples: self.undecided, attacked },
-            ),
-            (
-                self.unconfirmed,
-                Warning::Unconfirmed { attack: attack(), samples: self.unconfirmed },
-            ),
-        ]
-        .into_iter()
-        .filter_map(|(samples, warning)| (samples > 0).then_some(warning))
-        .chain(self.rise.warning(spec))
-        .collect()
-    }
-}
-
 /// One attack over the whole set.
 struct Run {
     /// For every image of the set.
@@ -233,43 +199,94 @@ struct Run {
     images: Option<Tensor>,
 }
 
-/// Attacks the images at `correct`, those classified correctly.
-fn attack(
-    classifier: &dyn Classifier,
-    set: &EvaluationSet,
-    spec: &AttackSpec,
-    correct: &[usize],
-    clean: &[Option<usize>],
-    options: &EvaluationOptions,
-    reporter: &mut Reporter<'_>,
-) -> Result<Run> {
-    reporter.stage(&spec.to_string(), correct.len())?;
-    let mut outcomes: Vec<SampleOutcome> =
-        clean.iter().map(|&prediction| SampleOutcome::not_attacked(prediction)).collect();
-    let mut tally = Tally::default();
-    let mut kept = options.keep_images.then(|| set.images().host().into_owned());
-    let length = set.images().len() / set.len();
-    /// Rounding of single-precision pixels at the border of the ball.
-    const ROUNDING: f64 = 1e-6;
-    let radius = spec.epsilon().map(|epsilon| epsilon.value() * (1.0 + ROUNDING));
-    let (mut robust, started) = (0, Instant::now());
-    for rows in correct.chunks(options.batch) {
-        let images = ops::select(set.images(), rows)?;
-        let labels: Vec<usize> = rows.iter().map(|&row| set.labels()[row]).collect();
-        let indices: Vec<usize> = rows.iter().map(|&row| set.indices()[row]).collect();
-        let streams = Streams::new(options.seed, &indices);
-        let found = spec.run(classifier, &images, &labels, &streams)?;
-        // Success is what a fresh forward pass says.
-        let logits = classifier.logits(&found.images)?;
-        check::logits(classifier, &logits, rows.len())?;
-        let predictions = check::predictions(&logits);
+/// An attack at work.
+struct Attacking<'a> {
+    classifier: &'a dyn Classifier,
+    set: &'a EvaluationSet,
+    spec: &'a AttackSpec,
+    options: &'a EvaluationOptions,
+}
 
+impl Attacking<'_> {
+    /// Attacks the images at `correct`, those classified correctly.
+    fn run(
+        &self,
+        position: usize,
+        correct: &[usize],
+        clean: &[Option<usize>],
+        reporter: &mut Reporter<'_>,
+        mut journal: Option<&mut Journal>,
+    ) -> Result<Run> {
+        let Self { set, options, .. } = *self;
+        let mut outcomes: Vec<SampleOutcome> =
+            clean.iter().map(|&prediction| SampleOutcome::not_attacked(prediction)).collect();
+        let mut tally = Tally::default();
+        let mut kept = options.keep_images.then(|| set.images().host().into_owned());
+        let length = set.images().len() / set.len();
+        let mut robust = 0;
+        for (index, rows) in correct.chunks(options.batch).enumerate() {
+            let place = (position, index);
+            let known = journal.as_deref().filter(|_| kept.is_none());
+            let record = match known.and_then(|known| known.recall(place, rows.len())) {
+                Some(record) => record,
+                None => {
+                    let (record, attacked) = self.batch(place, rows)?;
+                    if let Some(journal) = journal.as_deref_mut() {
+                        journal.note(&record)?;
+                    }
+                    if let Some(kept) = &mut kept {
+                        let images = attacked.host();
+                        for (&row, image) in rows.iter().zip(images.chunks_exact(length)) {
+                            kept[row * length..(row + 1) * length].copy_from_slice(image);
+                        }
+                    }
+                    record
+                }
+            };
+            tally.add(&record.tally);
+            for (&row, outcome) in rows.iter().zip(record.outcomes) {
+                robust += usize::from(outcome.verdict == Verdict::Robust);
+                outcomes[row] = outcome;
+            }
+            reporter.advance(rows.len(), robust)?;
+        }
+        let images = kept.map(|values| Tensor::new(set.images().shape(), values)).transpose()?;
+        Ok(Run { outcomes, tally, images })
+    }
+
+    /// Attacks the images at `rows`; gives what may be said of each, and the attacked images.
+    fn batch(&self, place: (usize, usize), rows: &[usize]) -> Result<(Record, Tensor)> {
+        /// Rounding of single-precision pixels at the border of the ball.
+        const ROUNDING: f64 = 1e-6;
+        let Self { classifier, set, spec, options } = *self;
+        let started = Instant::now();
+        let radius = spec.epsilon().map(|epsilon| epsilon.value() * (1.0 + ROUNDING));
+        let part = set.select(rows)?;
+        let (images, labels) = (part.images(), part.labels());
+        let streams = Streams::new(options.seed, part.indices());
+        let found = spec.run(classifier, images, labels, &streams)?;
+        // Success is what a fresh forward pass says.
+        let predictions = check::predictions(&check::logits_of(classifier, &found.images)?);
+
+        let count = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
+        let mut tally = Tally {
+            has_targets: found.targets.is_some(),
+            forward: found.forward,
+            backward: found.backward,
+            members: found.members.clone(),
+            zero_gradient: count(&found.zero_gradient),
+            non_finite_gradient: count(&found.non_finite_gradient),
+            non_finite_logits: count(&found.non_finite_logits),
+            ..Tally::default()
+        };
+        tally.rise.note(&found);
+        let length = images.len() / rows.len().max(1);
         let (before, after) = (images.host(), found.images.host());
-        let mut fooled = Vec::new();
-        for (slot, &row) in rows.iter().enumerate() {
+        let (mut outcomes, mut fooled) = (Vec::with_capacity(rows.len()), Vec::new());
+        for (slot, &prediction) in predictions.iter().enumerate() {
             let range = slot * length..(slot + 1) * length;
-            let changes = before[range.clone()].iter().zip(&after[range.clone()]);
-            let is_found = match (&found.targets, predictions[slot]) {
+            let changes = before[range.clone()].iter().zip(&after[range]);
+            let is_found = match (&found.targets, prediction) {
                 (_, None) => true,
                 (None, Some(class)) => class != labels[slot],
                 (Some(targets), Some(class)) => class == targets[slot],
@@ -282,41 +299,22 @@ fn attack(
                 (false, true) => Verdict::Undecided,
                 (false, false) => Verdict::Robust,
             };
-            outcomes[row] = SampleOutcome {
-                verdict,
-                prediction: predictions[slot],
-                norm,
-                is_found,
-                solved_by: found.solved_by.as_ref().and_then(|by| by[slot]),
-            };
+            let solved_by = found.solved_by.as_ref().and_then(|by| by[slot]);
+            outcomes.push(SampleOutcome { verdict, prediction, norm, is_found, solved_by });
             if is_fooled {
                 fooled.push(slot);
             }
-            robust += usize::from(verdict == Verdict::Robust);
             tally.undecided += usize::from(verdict == Verdict::Undecided);
             tally.unconfirmed += usize::from(is_found != found.solved[slot]);
-            if let Some(kept) = &mut kept {
-                kept[row * length..(row + 1) * length].copy_from_slice(&after[range]);
-            }
         }
-        tally.has_targets |= found.targets.is_some();
-        tally.rise.note(&found);
-        tally.forward += found.forward;
-        tally.backward += found.backward;
-        members::add(&mut tally.members, &found.members);
-        let count = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
-        tally.zero_gradient += count(&found.zero_gradient);
-        tally.non_finite_gradient += count(&found.non_finite_gradient);
-        tally.non_finite_logits += count(&found.non_finite_logits);
         if options.recheck_rounded {
-            let lost = lost_by_rounding(classifier, &found.images, &labels, &fooled)?;
-            *tally.rounded_successes_lost.get_or_insert(0) += lost;
+            let lost = lost_by_rounding(classifier, &found.images, labels, &fooled)?;
+            tally.rounded_successes_lost = Some(lost);
         }
-        reporter.advance(rows.len(), robust)?;
+        tally.seconds = started.elapsed().as_secs_f64();
+        drop((before, after));
+        Ok((Record { place, outcomes, tally }, found.images))
     }
-    tally.seconds = started.elapsed().as_secs_f64();
-    let images = kept.map(|values| Tensor::new(set.images().shape(), values)).transpose()?;
-    Ok(Run { outcomes, tally, images })
 }
 
 /// How many of the successes at `fooled` are classified correctly again once their pixels are

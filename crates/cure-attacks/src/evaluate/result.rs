@@ -5,7 +5,7 @@ use std::fmt;
 use std::fmt::Write;
 
 use cure_tensor::Tensor;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{MemberResult, Tally};
 use crate::attack::AttackSpec;
@@ -189,7 +189,7 @@ impl SampleRow {
 }
 
 /// One image under one attack.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleOutcome {
     /// What may be said.
     pub verdict: Verdict,
@@ -198,10 +198,9 @@ pub struct SampleOutcome {
     /// The length of the perturbation in the attack's norm, in pixels.
     pub norm: f64,
     /// Whether the returned image is what the attack looked for, within ε or not.
-    #[serde(skip)]
     pub is_found: bool,
     /// Under an attack made of several, the position of the member that solved it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solved_by: Option<usize>,
 }
 
@@ -218,7 +217,7 @@ impl SampleOutcome {
 }
 
 /// What may be said of one image under one attack. Only the first is counted as robust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Still classified correctly, by an attack that had gradients to follow.

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cure_attacks::{
-    AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Progress, evaluate,
+    AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Journal, Progress,
+    evaluate_with,
 };
 use cure_data::Dataset;
 use cure_network::Loaded;
 use cure_report::{Cell, Table};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::arguments::{DataArguments, General, ModelArguments, remark_on};
 use crate::failure::{Blame, Failure, Outcome};
@@ -22,9 +24,13 @@ use crate::progress;
 #[command(after_help = "\
 Attacks are written NAME:PARAMETER=VALUE,…
   fgsm:norm=linf,eps=1/255
-  pgd:norm=linf,eps=8/255,steps=20,step=2/255,random-start=true,restarts=1,early-stop=true
-Norms are linf and l2. ε and steps are lengths over pixels in [0, 1], written 8/255 or 0.0314; pgd's
-step is ε/4 and its steps are 20 unless said otherwise.
+  pgd:norm=linf,eps=8/255,steps=20,step=2/255,random-start=true,restarts=1
+  deepfool:norm=l2
+  autoattack:norm=linf,eps=8/255,version=standard
+cure attacks list shows them all, cure attacks list NAME an attack's parameters. ε and steps are
+lengths over pixels in [0, 1], written 8/255 or 0.0314.
+
+Long evaluations: --journal FILE notes each batch; the same command line goes on from there.
 
 A robust accuracy is an upper bound that is only as good as the attack.")]
 pub(crate) struct Options {
@@ -48,6 +54,10 @@ pub(crate) struct Options {
     /// … for several. How many successes rounding to 8 bits would lose is reported.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Note each batch here once it is done, and go on from what is noted: an evaluation that was
+    /// interrupted ends in the same results.
+    #[arg(long, value_name = "FILE", conflicts_with = "save")]
+    journal: Option<PathBuf>,
 }
 
 pub(crate) fn run(general: &General, options: &Options) -> Outcome {
@@ -63,8 +73,8 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let saved = saved.into_iter().flat_map(|path| {
         (0..attacks.len()).map(|position| numbered(path, position, attacks.len()))
     });
-    let outputs: Vec<PathBuf> =
-        [&options.json, &options.csv].into_iter().flatten().cloned().chain(saved).collect();
+    let outputs = [&options.json, &options.csv, &options.journal].into_iter().flatten().cloned();
+    let outputs: Vec<PathBuf> = outputs.chain(saved).collect();
     let place = options.data.place()?;
     let inputs: Vec<&Path> =
         std::iter::once(options.model.weights.as_path()).chain(place.as_deref()).collect();
@@ -84,7 +94,15 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         recheck_rounded: options.save.is_some(),
         preflight: true,
     };
-    let evaluation = run_evaluation(&loaded, &data, &attacks, &settings, general.quiet)?;
+    let mut journal = match &options.journal {
+        Some(path) => {
+            let identity = identity(&loaded, &data, &attacks, &settings);
+            Some(Journal::open(path, &identity).input()?)
+        }
+        None => None,
+    };
+    let evaluation =
+        run_evaluation(&loaded, &data, &attacks, &settings, general.quiet, journal.as_mut())?;
 
     let mut text = describe(&evaluation, &loaded, &data, general);
     if let Some(path) = &options.json {
@@ -103,6 +121,31 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     print(&text)
 }
 
+/// All that the results of an evaluation depend on, for its journal.
+fn identity(
+    loaded: &Loaded,
+    data: &Dataset,
+    attacks: &[AttackSpec],
+    settings: &EvaluationOptions,
+) -> String {
+    let attacks: Vec<String> = attacks.iter().map(AttackSpec::to_string).collect();
+    let mut indices = Sha256::new();
+    data.indices().iter().for_each(|&index| indices.update((index as u64).to_le_bytes()));
+    let indices: String = indices.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "architecture": loaded.network.architecture().name(),
+        "weights": loaded.sha256,
+        "normalization": loaded.network.normalization().to_string(),
+        "data": data.sha256(),
+        "indices": indices,
+        "attacks": attacks,
+        "seed": settings.seed,
+        "batch": settings.batch,
+    })
+    .to_string()
+}
+
 /// Attacks every image of `data`, with progress.
 pub(crate) fn run_evaluation(
     loaded: &Loaded,
@@ -110,6 +153,7 @@ pub(crate) fn run_evaluation(
     attacks: &[AttackSpec],
     settings: &EvaluationOptions,
     quiet: bool,
+    journal: Option<&mut Journal>,
 ) -> Outcome<Evaluation> {
     let positions: Vec<usize> = (0..data.len()).collect();
     let batch = data.batch(&positions).input()?;
@@ -123,9 +167,13 @@ pub(crate) fn run_evaluation(
         bar.set_message(format!("{}, {} standing", progress.stage, progress.standing));
         if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let evaluation = evaluate(&frozen, &set, attacks, settings, &mut watch);
+    let noted = journal.is_some();
+    let evaluation = evaluate_with(&frozen, &set, attacks, settings, &mut watch, journal);
     bar.finish_and_clear();
     match evaluation {
+        Err(AttackError::Stopped) if noted => Err(Failure::Interrupted(
+            "interrupted; the same command goes on from the journal".into(),
+        )),
         Err(AttackError::Stopped) => {
             Err(Failure::Interrupted("interrupted; nothing was written".into()))
         }

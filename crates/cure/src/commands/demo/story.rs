@@ -119,7 +119,7 @@ impl Stage<'_> {
         let settings =
             EvaluationOptions { seed, keep_images: true, ..EvaluationOptions::default() };
         let quiet = self.general.quiet;
-        let evaluation = match run_evaluation(&loaded, self.test, &specs, &settings, quiet) {
+        let evaluation = match run_evaluation(&loaded, self.test, &specs, &settings, quiet, None) {
             Err(Failure::Interrupted(_)) => {
                 return Err(interrupted(self.folder, "attacking a network", finished));
             }

@@ -1,0 +1,115 @@
+//! Evaluations that are interrupted and go on.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::fs;
+use std::ops::ControlFlow;
+
+use common::{network, set_of, uniform};
+use cure_attacks::{
+    AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Journal, Progress,
+    Silent, evaluate, evaluate_with,
+};
+use cure_network::Frozen;
+
+const ATTACKS: [&str; 2] =
+    ["autoattack:eps=0.02,version=custom,members=fgsm+pgd", "deepfool:norm=l2"];
+
+fn set(classifier: &Frozen) -> EvaluationSet {
+    set_of(classifier, uniform(3, &[23, 1, 8, 8], 0.0, 1.0))
+}
+
+fn specs() -> Vec<AttackSpec> {
+    ATTACKS.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn options() -> EvaluationOptions {
+    EvaluationOptions { batch: 5, ..Default::default() }
+}
+
+/// All that is the same for every run: wall-clock times are not.
+fn without_seconds(mut found: Evaluation) -> Evaluation {
+    found.attacks.iter_mut().for_each(|attack| attack.seconds = 0.0);
+    found
+}
+
+#[test]
+fn interrupted_anywhere_it_ends_in_the_same_result() {
+    let classifier = network();
+    let set = set(&classifier);
+    let whole = evaluate(&classifier, &set, &specs(), &options(), &mut Silent).unwrap();
+    let whole = without_seconds(whole);
+    let folder = tempfile::tempdir().unwrap();
+    for stop_after in 1..=12 {
+        let path = folder.path().join(format!("{stop_after}.jsonl"));
+        let mut reports = 0;
+        let mut stop = |_: &Progress<'_>| {
+            reports += 1;
+            if reports > stop_after + 6 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let mut journal = Journal::open(&path, "mine").unwrap();
+        let run =
+            evaluate_with(&classifier, &set, &specs(), &options(), &mut stop, Some(&mut journal));
+        let is_stopped = matches!(run, Err(AttackError::Stopped));
+        assert_eq!(is_stopped, stop_after < 12, "{stop_after}");
+        drop(journal);
+        // A death in the middle of a line.
+        let mut text = fs::read(&path).unwrap();
+        text.extend(b"{\"place\":[1,");
+        fs::write(&path, text).unwrap();
+
+        let mut journal = Journal::open(&path, "mine").unwrap();
+        let known = journal.len();
+        assert!(known > 0, "{stop_after}");
+        let found =
+            evaluate_with(&classifier, &set, &specs(), &options(), &mut Silent, Some(&mut journal));
+        assert_eq!(without_seconds(found.unwrap()).attacks, whole.attacks, "{stop_after}");
+        // Everything is in it now: nothing is attacked once more.
+        let journal = Journal::open(&path, "mine").unwrap();
+        assert_eq!(journal.len(), 10);
+    }
+}
+
+#[test]
+fn what_is_known_is_not_done_again() {
+    let classifier = network();
+    let set = set(&classifier);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let run = || {
+        let mut journal = Journal::open(&path, "mine").unwrap();
+        let spy = common::Spy::on(&classifier);
+        let (specs, options) = (specs(), EvaluationOptions { preflight: false, ..options() });
+        let found = evaluate_with(&spy, &set, &specs, &options, &mut Silent, Some(&mut journal));
+        let looks = spy.seen.lock().unwrap().len();
+        (found.unwrap(), looks)
+    };
+    let (first, _) = run();
+    let (second, looks) = run();
+    assert_eq!(first.rows, second.rows);
+    // And the times are those of the attacks.
+    assert_eq!(first.attacks, second.attacks);
+    assert_eq!(looks, set.len());
+}
+
+#[test]
+fn a_journal_of_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    drop(Journal::open(&path, "mine").unwrap());
+    let before = fs::read(&path).unwrap();
+    let error = Journal::open(&path, "yours").unwrap_err().to_string();
+    assert!(error.contains("another network") && error.contains("journal.jsonl"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    for text in ["my notes\n", "my notes", "[1]\n"] {
+        fs::write(&path, text).unwrap();
+        assert!(Journal::open(&path, "mine").is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    assert!(Journal::open(&folder.path().join("no/where"), "mine").is_err());
+}
