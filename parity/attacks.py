@@ -184,7 +184,7 @@ def theirs(options, network, images, labels, correct, run, norm):
     robust[correct] = ~fooled
     median = None
     if norm is not None and fooled.any():
-        median = float((attacked - x)[fooled].flatten(1).norm(p=norm, dim=1).median())
+        median = float((attacked - x)[fooled].flatten(1).norm(p=norm, dim=1).quantile(0.5))
     return robust, median, seconds
 
 
