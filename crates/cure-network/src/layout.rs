@@ -82,6 +82,11 @@ impl Layout {
         self.shapes[id]
     }
 
+    /// Values an image of the largest layer.
+    pub(crate) fn largest_layer(&self) -> usize {
+        self.shapes.iter().map(|shape| shape.iter().product()).max().unwrap_or(0)
+    }
+
     fn push(&mut self, kind: LayerKind, inputs: Vec<Id>, shape: [usize; 3]) -> Id {
         self.layers.push(Layer { kind, inputs, activation: None });
         self.shapes.push(shape);

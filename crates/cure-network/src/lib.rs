@@ -15,6 +15,7 @@ mod linearization;
 mod load;
 mod network;
 mod normalization;
+mod pieces;
 mod primitive;
 mod program;
 mod source;

@@ -10,6 +10,7 @@ use crate::initialise;
 use crate::layout::{LayerKind, Layout, ParameterSpec};
 use crate::linearization::{self, Linearization};
 use crate::normalization::Normalization;
+use crate::pieces::{self, Pieces};
 use crate::primitive::Affine;
 use crate::program::Program;
 
@@ -200,6 +201,7 @@ impl Network {
             tensors: self.tensors.clone(),
             classes: self.architecture.classes,
             input: self.architecture.input,
+            images_a_piece: pieces::images_a_piece(self.layout.largest_layer()),
         })
     }
 
@@ -213,6 +215,7 @@ impl Network {
             tensors: self.tensors.clone(),
             classes: self.architecture.classes,
             input: self.architecture.input,
+            images_a_piece: None,
         }))
     }
 
@@ -258,6 +261,7 @@ pub struct Frozen {
     tensors: Vec<Tensor>,
     classes: usize,
     input: [usize; 3],
+    images_a_piece: Option<usize>,
 }
 
 impl Frozen {
@@ -290,29 +294,17 @@ impl Classifier for Frozen {
 
     fn logits(&self, images: &Tensor) -> Result<Tensor> {
         self.check(images)?;
-        linearization::logits(&self.program, images)
+        pieces::join(pieces::map(images, self.images_a_piece, |images| {
+            linearization::logits(&self.program, images)
+        })?)
     }
 
     fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
-        Ok(Box::new(Frozen::linearize(self, images)?))
-    }
-}
-
-impl Linearized for Linearization<'_> {
-    fn logits(&self) -> &Tensor {
-        Linearization::logits(self)
-    }
-
-    fn pullback(&self, u: &Tensor) -> Result<Tensor> {
-        Linearization::pullback(self, u)
-    }
-
-    fn pushforward(&self, v: &Tensor) -> Result<Tensor> {
-        Linearization::pushforward(self, v)
-    }
-
-    fn hessian_vector(&self, labels: &[usize], v: &Tensor) -> Result<Tensor> {
-        Linearization::hessian_vector(self, labels, v)
+        self.check(images)?;
+        let pieces = pieces::map(images, self.images_a_piece, |images| {
+            Linearization::new(&self.program, &self.tensors, images)
+        })?;
+        Ok(Box::new(Pieces::new(pieces)?))
     }
 }
 

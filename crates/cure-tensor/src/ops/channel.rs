@@ -1,9 +1,7 @@
 //! Per-channel statistics and per-channel linear combinations of channel-major activations
 //! (`[C, …]`): all that batch normalisation, in any mode and to any order, is made of.
 
-use rayon::prelude::*;
-
-use super::parallel::{over_pieces, vectorised};
+use super::parallel::{map, over_pieces, vectorised};
 use crate::buffer::Buffer;
 use crate::{Result, Tensor, TensorError};
 
@@ -57,7 +55,7 @@ pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
         // The centre was rounded to f32; the second moment about the true mean is a little less.
         (mean, (squares - (mean - f64::from(centre)).powi(2)).max(0.0))
     };
-    Ok((0..count).into_par_iter().map(moments).unzip())
+    Ok(map((0..count).collect(), moments).into_iter().unzip())
 }
 
 /// Σ (a − centre)·b over each channel, or Σ (a − centre) where `b` is absent. The centre is
@@ -93,7 +91,7 @@ pub fn channel_sums(a: &Tensor, centre: Option<&[f32]>, b: Option<&Tensor>) -> R
             }
         }
     };
-    Ok((0..count).into_par_iter().map(one).collect())
+    Ok(map((0..count).collect(), one))
 }
 
 /// `Σᵢ cᵢ[channel]·tᵢ + constant[channel]`.

@@ -1,4 +1,6 @@
-//! Cutting element-wise work into pieces whose bounds depend on the length alone.
+//! Sharing work out between threads: in pieces whose bounds depend on shapes alone, or not at all.
+
+use std::cell::Cell;
 
 use rayon::prelude::*;
 
@@ -31,9 +33,50 @@ impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Inlined<F> {
     }
 }
 
+thread_local! {
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on this thread alone: no operation in it shares its work out. For callers that cut a
+/// batch themselves and give each thread a part of it.
+pub fn alone<R>(work: impl FnOnce() -> R) -> R {
+    /// Restores what was, whatever becomes of the work.
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            ALONE.set(self.0);
+        }
+    }
+    let _before = Before(ALONE.replace(true));
+    work()
+}
+
+/// Whether work is not to be shared out.
+pub(super) fn is_alone() -> bool {
+    ALONE.get()
+}
+
+/// Calls `work` on every task, in parallel unless this thread is [`alone`].
+pub(super) fn for_each<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Send + Sync) {
+    if is_alone() || tasks.len() < 2 {
+        tasks.into_iter().for_each(work);
+    } else {
+        tasks.into_par_iter().for_each(work);
+    }
+}
+
+/// The results of `work` for every task in order, computed as by [`for_each`].
+pub(super) fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+    if is_alone() || tasks.len() < 2 {
+        tasks.into_iter().map(work).collect()
+    } else {
+        tasks.into_par_iter().map(work).collect()
+    }
+}
+
 /// Calls `work(offset, piece)` on consecutive pieces of `output`, in parallel when it pays.
 pub(super) fn over_pieces(output: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
-    if output.len() <= PIECE {
+    if output.len() <= PIECE || is_alone() {
         vectorised(|| work(0, output));
     } else {
         output
@@ -52,7 +95,7 @@ pub(super) fn over_rows(
     if row_length == 0 {
         return;
     }
-    if output.len() <= PIECE {
+    if output.len() <= PIECE || is_alone() {
         vectorised(|| {
             output.chunks_mut(row_length).enumerate().for_each(|(row, values)| work(row, values));
         });

@@ -1,8 +1,6 @@
 //! Per-sample operations on sample-major tensors (`[N, …]`): norms, directions, steps.
 
-use rayon::prelude::*;
-
-use super::parallel::over_rows;
+use super::parallel::{map, over_rows};
 use crate::buffer::Buffer;
 use crate::{Result, Tensor, TensorError};
 
@@ -20,7 +18,7 @@ fn reduce(
 ) -> Result<Vec<f64>> {
     let (count, length) = rows(operation, x)?;
     let values = x.cpu();
-    Ok((0..count).into_par_iter().map(|row| f(&values[row * length..(row + 1) * length])).collect())
+    Ok(map((0..count).collect(), |row: usize| f(&values[row * length..(row + 1) * length])))
 }
 
 /// ⟨a, b⟩ of each sample, accumulated in `f64`.
@@ -38,7 +36,7 @@ pub fn sample_dot(a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
         let pairs = left[range.clone()].iter().zip(&right[range]);
         pairs.map(|(&l, &r)| f64::from(l) * f64::from(r)).sum()
     };
-    Ok((0..count).into_par_iter().map(dot).collect())
+    Ok(map((0..count).collect(), dot))
 }
 
 /// ‖x‖₂ of each sample.

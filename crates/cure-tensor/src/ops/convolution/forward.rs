@@ -1,50 +1,12 @@
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use super::super::activation::Activation;
-use super::super::parallel::{SharedOutput, vectorised};
+use super::super::parallel::{SharedOutput, for_each, is_alone};
 use super::columns::Tile;
+use super::epilogue::Epilogue;
 use super::geometry::{Geometry, Kernel, Window};
 use super::product::{Matrix, multiply, with_scratch};
 use crate::buffer::Buffer;
-use crate::{Result, Tensor, TensorError};
-
-/// What is done to a convolution's result while it is still in cache.
-#[derive(Clone, Copy, Default)]
-pub struct Epilogue<'a> {
-    /// Added to each channel; `C_out` entries.
-    pub bias: Option<&'a [f32]>,
-    /// Added element by element; of the output's shape.
-    pub residual: Option<&'a Tensor>,
-    /// Applied after the sums.
-    pub activation: Option<Activation>,
-    /// Where it is not over zero the result is zero; of the output's shape. The derivative of a
-    /// ReLU whose input or output this is.
-    pub mask: Option<&'a Tensor>,
-}
-
-impl Epilogue<'_> {
-    pub(super) fn check(&self, operation: &'static str, shape: &[usize; 4]) -> Result<()> {
-        for (what, other) in [("residual", self.residual), ("mask", self.mask)] {
-            if let Some(other) = other
-                && other.shape() != shape
-            {
-                return Err(TensorError::shape(
-                    operation,
-                    format!("{what} {shape:?}"),
-                    other.shape(),
-                ));
-            }
-        }
-        match self.bias {
-            Some(bias) if bias.len() != shape[0] => {
-                Err(TensorError::shape(operation, format!("bias [{}]", shape[0]), &[bias.len()]))
-            }
-            _ => Ok(()),
-        }
-    }
-}
+use crate::{Result, Tensor};
 
 /// σ(w ⋆ x + bias + residual).
 ///
@@ -87,7 +49,8 @@ fn tasks(geometry: &Geometry, tile: usize) -> Vec<Task> {
     let group = geometry.channels_out_a_group();
     let positions = geometry.positions();
     let tiles = positions.div_ceil(tile) * geometry.window.groups;
-    let pieces = ENOUGH.div_ceil(tiles.max(1)).min(group / FEWEST_CHANNELS).max(1);
+    let enough = if is_alone() { 1 } else { ENOUGH };
+    let pieces = enough.div_ceil(tiles.max(1)).min(group / FEWEST_CHANNELS).max(1);
     let step = group.div_ceil(pieces).next_multiple_of(8);
     let mut tasks = Vec::new();
     for first in (0..geometry.channels_out).step_by(group) {
@@ -118,7 +81,7 @@ pub(super) fn correlate(
     let positions = geometry.positions();
     let mut output = Buffer::stale(geometry.channels_out * positions);
     let shared = SharedOutput::new(&mut output);
-    tasks(geometry, tile).into_par_iter().for_each(|task| {
+    for_each(tasks(geometry, tile), |task| {
         let width = task.positions.len();
         // Whole vectors, and at least two columns: products with a single column take another
         // path, with another order of additions.
@@ -148,55 +111,10 @@ pub(super) fn correlate(
                 let start = channel * positions + task.positions.start;
                 // SAFETY: tasks cover disjoint channels and positions.
                 let out = unsafe { shared.range(start, width) };
-                finish(&product[row * stride..row * stride + width], out, channel, start, epilogue);
+                out.copy_from_slice(&product[row * stride..row * stride + width]);
+                epilogue.of_row(channel, start..start + width).finish(out);
             }
         });
     });
     output
-}
-
-/// Writes one row of a product with the epilogue applied; `start` is its place in the output.
-pub(super) fn finish(
-    product: &[f32],
-    out: &mut [f32],
-    channel: usize,
-    start: usize,
-    epilogue: Epilogue<'_>,
-) {
-    out.copy_from_slice(product);
-    finish_in_place(out, channel, start, epilogue);
-}
-
-/// Applies the epilogue to values of one channel that are already in place, and in cache.
-pub(super) fn finish_in_place(
-    out: &mut [f32],
-    channel: usize,
-    start: usize,
-    epilogue: Epilogue<'_>,
-) {
-    vectorised(|| {
-        let at = start..start + out.len();
-        let bias = epilogue.bias.map(|bias| bias[channel]);
-        let residual = epilogue.residual.map(|residual| &residual.cpu()[at.clone()]);
-        match (bias, residual) {
-            (None, None) => {}
-            (Some(bias), None) => out.iter_mut().for_each(|value| *value += bias),
-            (bias, Some(residual)) => {
-                let bias = bias.unwrap_or(0.0);
-                out.iter_mut().zip(residual).for_each(|(value, &other)| *value += bias + other);
-            }
-        }
-        match epilogue.activation {
-            None => {}
-            Some(Activation::Relu) => {
-                out.iter_mut().for_each(|value| *value = if *value <= 0.0 { 0.0 } else { *value });
-            }
-            Some(kind) => out.iter_mut().for_each(|value| *value = kind.value(*value)),
-        }
-        if let Some(mask) = epilogue.mask {
-            for (value, &mask) in out.iter_mut().zip(&mask.cpu()[at]) {
-                *value = if mask > 0.0 { *value } else { 0.0 };
-            }
-        }
-    });
 }

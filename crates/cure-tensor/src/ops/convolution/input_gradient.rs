@@ -1,8 +1,7 @@
-use rayon::prelude::*;
-
-use super::super::parallel::{SharedOutput, over_rows};
+use super::super::parallel::{SharedOutput, for_each, over_rows};
 use super::columns::Tile;
-use super::forward::{Epilogue, correlate, finish_in_place};
+use super::epilogue::Epilogue;
+use super::forward::correlate;
 use super::geometry::{Geometry, Kernel, Window};
 use super::product::{Matrix, multiply, with_scratch};
 use crate::buffer::Buffer;
@@ -45,7 +44,7 @@ pub fn convolution_input_gradient(
             let mut output = scatter(g.cpu(), weight.cpu(), &geometry);
             let plane = batch * height * width;
             over_rows(&mut output, plane, |channel, row| {
-                finish_in_place(row, channel, channel * plane, epilogue);
+                epilogue.of_row(channel, channel * plane..(channel + 1) * plane).finish(row);
             });
             output
         }
@@ -74,7 +73,7 @@ fn scatter(g: &[f32], weight: &[f32], geometry: &Geometry) -> Buffer {
             (0..geometry.batch).step_by(samples).map(move |sample| (group, first, sample))
         })
         .collect();
-    tasks.into_par_iter().for_each(|(group, first, sample)| {
+    for_each(tasks, |(group, first, sample)| {
         let last = (first + block).min(inner);
         let depth = (last - first) * taps;
         let start = sample * plane;

@@ -9,6 +9,7 @@
 //! promise.
 
 mod columns;
+mod epilogue;
 mod forward;
 mod geometry;
 mod input_gradient;
@@ -16,7 +17,8 @@ mod product;
 mod weight_gradient;
 mod winograd;
 
-pub use forward::{Epilogue, convolution};
+pub use epilogue::Epilogue;
+pub use forward::convolution;
 pub use geometry::{Kernel, Window};
 pub use input_gradient::convolution_input_gradient;
 pub use weight_gradient::convolution_weight_gradient;

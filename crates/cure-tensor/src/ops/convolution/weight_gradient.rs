@@ -1,5 +1,4 @@
-use rayon::prelude::*;
-
+use super::super::parallel::map;
 use super::columns::Tile;
 use super::geometry::{Geometry, Window};
 use super::product::{LONGEST_INNER, Matrix, multiply, with_scratch};
@@ -87,7 +86,7 @@ pub(super) fn accumulate_by_columns(pairs: &[(&Tensor, &Tensor)], geometry: &Geo
     };
     let tasks: Vec<_> =
         (0..parts).flat_map(|part| blocks.iter().map(move |&block| (part, block))).collect();
-    let sums: Vec<Vec<f32>> = tasks.par_iter().map(partial).collect();
+    let sums: Vec<Vec<f32>> = map(tasks.iter().collect(), partial);
 
     let mut output = Buffer::zeros(geometry.channels_out * inner * taps);
     for ((_, (group, first)), sum) in tasks.iter().zip(&sums) {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::super::super::parallel::dispatch;
+use super::super::epilogue::Ending;
 use super::{PATCH, POINTS, TILE, points};
 
 /// The tiles of the planes of a batch, in rows: through the columns of a plane first, then its rows,
@@ -57,6 +58,29 @@ impl Tiling {
 
 const TAPS_SQUARED: usize = 9;
 
+/// A transform of columns. Not a closure: those are compiled without the caller's instructions.
+trait Transform<const R: usize> {
+    fn apply<S: Simd>(simd: S, column: [S::f32s; R]) -> [S::f32s; PATCH];
+}
+
+struct Input;
+
+impl Transform<PATCH> for Input {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, column: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
+        points::input(simd, column)
+    }
+}
+
+struct OutputAdjoint;
+
+impl Transform<TILE> for OutputAdjoint {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, column: [S::f32s; TILE]) -> [S::f32s; PATCH] {
+        points::output_adjoint(simd, column)
+    }
+}
+
 /// Consecutive rows of tiles, side by side in vectors: what is transformed together.
 pub(super) struct Block {
     tiling: Tiling,
@@ -67,6 +91,19 @@ pub(super) struct Block {
     /// For each vector the lanes whose tile has a neighbour to its left, then those with one to its
     /// right, as 1 and 0, in the order in which columns are told apart.
     neighbours: Vec<f32>,
+    /// Where each row of tiles lies.
+    places: Vec<Place>,
+    /// Where image rows are whole vectors and whole tiles, and planes whole rows of tiles: for each
+    /// vector of columns its place in the block's range of a plane, if tiles of the plane make it. Such
+    /// planes are read and written without a copy in between.
+    direct: Option<Vec<Option<usize>>>,
+}
+
+/// A row of tiles: where its sample begins in a plane of the batch, and its first image row.
+#[derive(Clone, Copy)]
+struct Place {
+    sample: usize,
+    row: usize,
 }
 
 impl Block {
@@ -94,25 +131,86 @@ impl Block {
         PATCH * self.line()
     }
 
-    /// Copies `count` image rows of each tile, from `above` rows over its first one, to lines.
+    /// Copies `count` image rows of each tile, from `above` rows over its first one, to lines. `W` is
+    /// the width of an image row, or 0 for any.
     #[inline(always)]
-    fn stage(&self, plane: &[f32], above: usize, count: usize, staging: &mut [f32]) {
+    fn stage<const W: usize>(
+        &self,
+        plane: &[f32],
+        above: usize,
+        count: usize,
+        staging: &mut [f32],
+    ) {
         let Tiling { height, width, across, .. } = self.tiling;
-        for (r, line) in staging.chunks_exact_mut(self.line()).take(count).enumerate() {
+        let length = self.line();
+        for (r, line) in staging.chunks_exact_mut(length).take(count).enumerate() {
             let (_, line) = line.split_at_mut(self.slack());
-            let mut places = line.chunks_exact_mut(TILE * across);
-            for (row, out) in self.rows.clone().zip(&mut places) {
-                let (sample, first) = self.tiling.place(row);
-                let y = (first + r).wrapping_sub(above);
+            let mut outs = line.chunks_exact_mut(TILE * across);
+            for (place, out) in self.places.iter().zip(&mut outs) {
+                let y = (place.row + r).wrapping_sub(above);
                 if y < height {
-                    let from = &plane[(sample * height + y) * width..][..width];
-                    copy(from, &mut out[..width]);
+                    copy::<W>(&plane[place.sample + y * width..][..width], &mut out[..width]);
                     out[width..].fill(0.0);
                 } else {
                     out.fill(0.0);
                 }
             }
-            line[self.rows.len() * TILE * across..].fill(0.0);
+            line[self.places.len() * TILE * across..].fill(0.0);
+        }
+    }
+
+    /// Transforms the columns of every tile: `R` image rows from `above` rows over the tile's first
+    /// one, each a vector, become the six lines of the staging memory.
+    ///
+    /// # Safety
+    /// `staging` holds [`Block::staging`] values.
+    #[inline(always)]
+    unsafe fn transform_columns<S: Simd, T: Transform<R>, const R: usize>(
+        &self,
+        simd: S,
+        plane: &[f32],
+        above: usize,
+        staging: &mut [f32],
+    ) {
+        let (line, lanes, zero) = (self.line(), self.lanes, simd.splat_f32s(0.0));
+        let Tiling { height, width, .. } = self.tiling;
+        if self.direct.is_none() {
+            match width {
+                4 => self.stage::<4>(plane, above, R, staging),
+                8 => self.stage::<8>(plane, above, R, staging),
+                _ => self.stage::<0>(plane, above, R, staging),
+            }
+        }
+        // SAFETY: lines are as long as all tiles; image rows lie within the plane.
+        unsafe {
+            let mut at = staging.as_mut_ptr().add(self.slack());
+            let end = at.add(TILE * self.width());
+            if self.direct.is_none() {
+                while at < end {
+                    let column = std::array::from_fn(|r| load::<S>(at.add(r * line)));
+                    let column = T::apply(simd, column);
+                    (0..PATCH).for_each(|r| store(at.add(r * line), column[r]));
+                    at = at.add(lanes);
+                }
+                return;
+            }
+            for place in &self.places {
+                let image = plane[place.sample..][..height * width].as_ptr();
+                for chunk in (0..width).step_by(lanes) {
+                    let column = std::array::from_fn(|r| {
+                        let y = (place.row + r).wrapping_sub(above);
+                        if y < height { load::<S>(image.add(y * width + chunk)) } else { zero }
+                    });
+                    let column = T::apply(simd, column);
+                    (0..PATCH).for_each(|r| store(at.add(r * line), column[r]));
+                    at = at.add(lanes);
+                }
+            }
+            // Tiles of zeros.
+            while at < end {
+                (0..PATCH).for_each(|r| store(at.add(r * line), zero));
+                at = at.add(lanes);
+            }
         }
     }
 
@@ -130,17 +228,11 @@ impl Block {
         stride: usize,
     ) {
         let (line, lanes) = (self.line(), self.lanes);
-        self.stage(plane, 1, PATCH, staging);
         let zero = simd.splat_f32s(0.0);
         // SAFETY: lines have a vector of slack on both sides; the rest is promised by the caller.
         unsafe {
+            self.transform_columns::<S, Input, PATCH>(simd, plane, 1, staging);
             let first = staging.as_mut_ptr().add(self.slack());
-            for chunk in (0..TILE * self.width()).step_by(lanes) {
-                let at = first.add(chunk);
-                let column =
-                    points::input(simd, std::array::from_fn(|r| load::<S>(at.add(r * line))));
-                (0..PATCH).for_each(|r| store(at.add(r * line), column[r]));
-            }
             for vector in 0..self.vectors {
                 let masks = self.neighbours.as_ptr().add(vector * 2 * lanes);
                 let left = simd.less_than_f32s(zero, load::<S>(masks));
@@ -175,16 +267,10 @@ impl Block {
         stride: usize,
     ) {
         let (line, lanes) = (self.line(), self.lanes);
-        self.stage(plane, 0, TILE, staging);
         // SAFETY: lines are as long as they are read; the rest is promised by the caller.
         unsafe {
+            self.transform_columns::<S, OutputAdjoint, TILE>(simd, plane, 0, staging);
             let first = staging.as_mut_ptr().add(self.slack());
-            for chunk in (0..TILE * self.width()).step_by(lanes) {
-                let at = first.add(chunk);
-                let column = std::array::from_fn(|r| load::<S>(at.add(r * line)));
-                let column = points::output_adjoint(simd, column);
-                (0..PATCH).for_each(|r| store(at.add(r * line), column[r]));
-            }
             for vector in 0..self.vectors {
                 for r in 0..PATCH {
                     let at = first.add(r * line + vector * TILE * lanes);
@@ -198,10 +284,10 @@ impl Block {
     }
 
     /// Aᵀ m A of every tile, written to its place in the block's range of the plane, which starts at
-    /// `out[0]`; point p of tile t is read from `m[p·stride + t]`.
+    /// `out[0]`; point p of tile t is read from `m[p·stride + t]`. `ending` is applied.
     ///
     /// # Safety
-    /// `staging` and `m` are as long as for [`Block::transform_input`].
+    /// `staging` and `m` are as long as for [`Block::transform_input`], `out` as the block's range.
     #[inline(always)]
     pub(super) unsafe fn transform_output<S: Simd>(
         &self,
@@ -210,8 +296,11 @@ impl Block {
         stride: usize,
         staging: &mut [f32],
         out: &mut [f32],
+        ending: Ending<'_>,
     ) {
         let (line, lanes) = (self.line(), self.lanes);
+        let Tiling { height, width, across, .. } = self.tiling;
+        let in_registers = self.direct.as_ref().filter(|_| ending.is_linear());
         for vector in 0..self.vectors {
             // SAFETY: promised by the caller.
             unsafe {
@@ -225,23 +314,40 @@ impl Block {
                 }
                 for (r, row) in rows.into_iter().enumerate() {
                     let columns = simd.interleave_shfl_f32s(points::output(simd, row));
-                    let to = staging.as_mut_ptr().add(r * line + vector * TILE * lanes);
-                    for (i, value) in columns.into_iter().enumerate() {
-                        store(to.add(i * lanes), value);
+                    if let Some(places) = in_registers {
+                        let places = &places[vector * TILE..][..TILE];
+                        for (place, value) in places.iter().zip(columns) {
+                            let Some(place) = place else { continue };
+                            let at = place + r * width;
+                            let value = ending.finish_vector(simd, value, at);
+                            store(out.as_mut_ptr().add(at), value);
+                        }
+                    } else {
+                        let to = staging.as_mut_ptr().add(r * line + vector * TILE * lanes);
+                        for (i, value) in columns.into_iter().enumerate() {
+                            store(to.add(i * lanes), value);
+                        }
                     }
                 }
             }
         }
-        let Tiling { height, width, across, .. } = self.tiling;
+        if in_registers.is_some() {
+            return;
+        }
         let start = self.tiling.positions(&self.rows).start;
-        for (index, row) in self.rows.clone().enumerate() {
-            let (sample, first) = self.tiling.place(row);
-            for r in 0..TILE.min(height - first) {
-                let to = (sample * height + first + r) * width - start;
+        for (index, place) in self.places.iter().enumerate() {
+            for r in 0..TILE.min(height - place.row) {
+                let to = place.sample + (place.row + r) * width - start;
                 let from = &staging[r * line + index * TILE * across..][..width];
-                copy(from, &mut out[to..to + width]);
+                let out = &mut out[to..to + width];
+                match width {
+                    4 => copy::<4>(from, out),
+                    8 => copy::<8>(from, out),
+                    _ => copy::<0>(from, out),
+                }
             }
         }
+        ending.finish(out);
     }
 }
 
@@ -274,24 +380,30 @@ impl WithSimd for Layout {
                 store(masks.as_mut_ptr().add(lanes), right);
             }
         }
-        Block { tiling, rows, lanes, vectors, neighbours }
+        let Tiling { height, width, .. } = tiling;
+        let place = |row| {
+            let (sample, row) = tiling.place(row);
+            Place { sample: sample * height * width, row }
+        };
+        let places: Vec<Place> = rows.clone().map(place).collect();
+        let fits = width % lanes == 0 && width % TILE == 0 && height % TILE == 0;
+        let direct = fits.then(|| {
+            let start = tiling.positions(&rows).start;
+            let place = |vector: usize| {
+                let place = places.get(vector * lanes / width)?;
+                Some(place.sample + place.row * width + vector * lanes % width - start)
+            };
+            (0..TILE * vectors).map(place).collect()
+        });
+        Block { tiling, rows, lanes, vectors, neighbours, places, direct }
     }
 }
 
-/// `to = from`, without a call for the common widths.
+/// `to = from`, of `W` values without a call; 0 stands for any number.
 #[inline(always)]
-fn copy(from: &[f32], to: &mut [f32]) {
-    #[inline(always)]
-    fn fixed<const W: usize>(from: &[f32], to: &mut [f32]) {
-        if let (Some(from), Some(to)) = (from.first_chunk::<W>(), to.first_chunk_mut::<W>()) {
-            *to = *from;
-        }
-    }
-    match from.len() {
-        4 => fixed::<4>(from, to),
-        8 => fixed::<8>(from, to),
-        16 => fixed::<16>(from, to),
-        32 => fixed::<32>(from, to),
+fn copy<const W: usize>(from: &[f32], to: &mut [f32]) {
+    match (from.first_chunk::<W>(), to.first_chunk_mut::<W>()) {
+        (Some(from), Some(to)) if W > 0 => *to = *from,
         _ => to.copy_from_slice(from),
     }
 }

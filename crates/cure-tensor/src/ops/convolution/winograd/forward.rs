@@ -1,10 +1,9 @@
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
-use super::super::super::parallel::{SharedOutput, dispatch};
-use super::super::forward::{Epilogue, finish_in_place};
+use super::super::super::parallel::{SharedOutput, dispatch, for_each, is_alone};
+use super::super::epilogue::Epilogue;
 use super::super::geometry::Geometry;
 use super::super::product::with_scratch;
 use super::block::{Block, Tiling};
@@ -44,7 +43,7 @@ pub(in super::super) fn correlate(
         blocks.iter().flat_map(|block| pieces.iter().map(move |piece| (block, piece))).collect();
     // Not a power of two, so that points do not compete for the same lines of the cache.
     let input_stride = |block: &Block| geometry.channels_in * block.width() + 16;
-    tasks.into_par_iter().for_each(|(rows, channels)| {
+    for_each(tasks, |(rows, channels)| {
         let block = &Block::new(tiling, rows.clone());
         let stride = input_stride(block);
         let rest = packed.transformed() + POINTS * CHANNELS * block.width() + block.staging();
@@ -74,7 +73,8 @@ fn pieces(geometry: &Geometry, tile_blocks: usize) -> Vec<Range<usize>> {
     /// Tasks that let half a dozen cores share the work.
     const ENOUGH: usize = 8;
     let blocks = geometry.channels_out.div_ceil(CHANNELS);
-    let pieces = ENOUGH.div_ceil(tile_blocks.max(1)).clamp(1, blocks);
+    let enough = if is_alone() { 1 } else { ENOUGH };
+    let pieces = enough.div_ceil(tile_blocks.max(1)).clamp(1, blocks);
     let step = blocks.div_ceil(pieces);
     (0..blocks).step_by(step).map(|first| first..(first + step).min(blocks)).collect()
 }
@@ -131,14 +131,13 @@ impl WithSimd for Task<'_> {
             for lane in 0..CHANNELS.min(geometry.channels_out - first) {
                 let channel = first + lane;
                 let start = channel * plane + self.positions.start;
+                let ending = self.epilogue.of_row(channel, start..start + self.positions.len());
                 // SAFETY: tasks cover disjoint rows and channels; the products hold every point.
-                let out = unsafe {
+                unsafe {
                     let out = self.shared.range(start, self.positions.len());
                     let m = product.as_ptr().add(lane * width);
-                    block.transform_output(simd, m, CHANNELS * width, staging, out);
-                    out
-                };
-                finish_in_place(out, channel, start, self.epilogue);
+                    block.transform_output(simd, m, CHANNELS * width, staging, out, ending);
+                }
             }
         }
     }

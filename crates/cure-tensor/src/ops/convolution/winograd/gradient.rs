@@ -1,9 +1,8 @@
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
-use super::super::super::parallel::{SharedOutput, dispatch};
+use super::super::super::parallel::{SharedOutput, dispatch, for_each, map};
 use super::super::geometry::Geometry;
 use super::super::product::{Matrix, multiply, with_scratch};
 use super::POINTS;
@@ -63,22 +62,19 @@ pub(in super::super) fn weight_gradient(
                 .map(move |first| (pair, first..(first + rows_a_part).min(rows)))
         })
         .collect();
-    let sums: Vec<Buffer> = tasks
-        .par_iter()
-        .map(|(pair, rows)| {
-            let mut sum = Buffer::zeros(pair.size());
-            for first in rows.clone().step_by(step) {
-                let block = Block::new(tiling, first..(first + step).min(rows.end));
-                pairs.iter().for_each(|pair_of| add(*pair_of, geometry, &block, pair, &mut sum));
-            }
-            sum
-        })
-        .collect();
+    let sums: Vec<Buffer> = map(tasks.iter().collect(), |(pair, rows)| {
+        let mut sum = Buffer::zeros(pair.size());
+        for first in rows.clone().step_by(step) {
+            let block = Block::new(tiling, first..(first + step).min(rows.end));
+            pairs.iter().for_each(|pair_of| add(*pair_of, geometry, &block, pair, &mut sum));
+        }
+        sum
+    });
 
     let mut output = Buffer::zeros(outer * inner * TAPS);
     let shared = SharedOutput::new(&mut output);
     let parts = tasks.len() / channels.len().max(1);
-    channels.par_iter().enumerate().for_each(|(index, pair)| {
+    for_each(channels.iter().enumerate().collect(), |(index, pair)| {
         let parts: Vec<&[f32]> =
             sums[index * parts..(index + 1) * parts].iter().map(|s| &**s).collect();
         dispatch(Finish { channels: pair, parts: &parts, inner, shared });

@@ -1,8 +1,8 @@
 //! Weights on their way to the product: packed once, transformed by whoever multiplies with them.
 
 use pulp::Simd;
-use rayon::prelude::*;
 
+use super::super::super::parallel::for_each;
 use super::block::{load, store};
 use super::points;
 use super::{CHANNELS, PATCH, POINTS};
@@ -34,7 +34,7 @@ impl Packed {
     fn pack(outer: usize, inner: usize, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
         let tap = (inner * CHANNELS).next_multiple_of(LONGEST_VECTOR);
         let mut values = vec![0.0; outer.div_ceil(CHANNELS) * TAPS * tap];
-        values.par_chunks_mut(TAPS * tap).enumerate().for_each(|(block, values)| {
+        for_each(values.chunks_mut(TAPS * tap).enumerate().collect(), |(block, values)| {
             let first = block * CHANNELS;
             for i in 0..inner {
                 for lane in 0..CHANNELS.min(outer - first) {
