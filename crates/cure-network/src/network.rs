@@ -215,7 +215,7 @@ impl Network {
             tensors: self.tensors.clone(),
             classes: self.architecture.classes,
             input: self.architecture.input,
-            images_a_piece: None,
+            images_a_piece: usize::MAX,
         }))
     }
 
@@ -261,7 +261,7 @@ pub struct Frozen {
     tensors: Vec<Tensor>,
     classes: usize,
     input: [usize; 3],
-    images_a_piece: Option<usize>,
+    images_a_piece: usize,
 }
 
 impl Frozen {

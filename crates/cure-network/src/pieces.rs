@@ -1,6 +1,8 @@
 //! A batch in pieces of a few images, each taken through the whole network by one thread: between
 //! two layers a piece stays in that core's cache, and nobody waits for anybody.
 
+use std::ops::Range;
+
 use cure_tensor::Tensor;
 use cure_tensor::ops;
 use rayon::prelude::*;
@@ -9,39 +11,45 @@ use crate::classifier::Linearized;
 use crate::error::Result;
 use crate::linearization::Linearization;
 
-/// Values that the largest layer of a piece may take: half a megabyte, so that a layer's input,
-/// output and mask share a second-level cache.
-const PIECE: usize = 128 * 1024;
-/// Images a piece at least; with fewer, a layer's weights are read too often for what they do.
-const FEWEST: usize = 8;
-
-/// Images a piece for a network whose largest layer has this many values an image; `None` where
-/// pieces would not pay.
-pub(crate) fn images_a_piece(largest_layer: usize) -> Option<usize> {
-    Some(PIECE / largest_layer.max(1)).filter(|&images| images >= FEWEST)
+/// Images a piece at most for a network whose largest layer has this many values an image.
+pub(crate) fn images_a_piece(largest_layer: usize) -> usize {
+    /// Values that a layer of a piece may take: half a megabyte, so that a layer's input, output and
+    /// mask share a second-level cache.
+    const CACHED: usize = 128 * 1024;
+    /// With fewer images a layer's weights are read and transformed too often for what they do.
+    const FEWEST: usize = 8;
+    /// What is taken where no useful number of images fits the cache.
+    const UNCACHED: usize = 16;
+    let images = CACHED / largest_layer.max(1);
+    if images < FEWEST { UNCACHED } else { images }
 }
 
-/// `count` rows in ranges of at most `most`, as equal as can be, and as many for every thread.
-fn ranges(count: usize, most: usize) -> Vec<Vec<usize>> {
-    let pieces = count.div_ceil(most).next_multiple_of(rayon::current_num_threads()).min(count);
-    let start = |piece: usize| piece * count / pieces;
-    (0..pieces).map(|piece| (start(piece)..start(piece + 1)).collect()).collect()
+/// `count` rows in ranges of at most `most`, as equal as can be, and as many for every thread; one
+/// range where a thread would get a single image.
+fn ranges(count: usize, most: usize) -> Vec<Range<usize>> {
+    let threads = rayon::current_num_threads();
+    if count < 2 * threads {
+        return vec![0..count];
+    }
+    let pieces = count.div_ceil(most).next_multiple_of(threads).min(count);
+    (0..pieces).map(|piece| piece * count / pieces..(piece + 1) * count / pieces).collect()
 }
 
-/// `work` on every piece of a sample-major tensor.
+/// `work` on every piece of a sample-major tensor, of at most `most` images.
 pub(crate) fn map<R: Send>(
     x: &Tensor,
-    most: Option<usize>,
+    most: usize,
     work: impl Fn(&Tensor) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
-    let count = x.shape().first().copied().unwrap_or(0);
-    match most {
-        Some(most) if count > most => ranges(count, most)
-            .into_par_iter()
-            .map(|rows| ops::alone(|| work(&ops::select(x, &rows)?)))
-            .collect(),
-        _ => Ok(vec![work(x)?]),
+    let ranges = ranges(x.shape().first().copied().unwrap_or(0), most);
+    if ranges.len() == 1 {
+        return Ok(vec![work(x)?]);
     }
+    ranges.into_par_iter().map(|rows| ops::alone(|| work(&rows_of(x, rows)?))).collect()
+}
+
+fn rows_of(x: &Tensor, rows: Range<usize>) -> Result<Tensor> {
+    Ok(ops::select(x, &rows.collect::<Vec<_>>())?)
 }
 
 /// The rows of all pieces.
@@ -93,7 +101,7 @@ impl<'a> Pieces<'a> {
             .into_par_iter()
             .map(|(piece, range)| {
                 let first = range.start;
-                ops::alone(|| work(piece, &ops::select(rows, &range.collect::<Vec<_>>())?, first))
+                ops::alone(|| work(piece, &rows_of(rows, range)?, first))
             })
             .collect();
         join(parts?)
