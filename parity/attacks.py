@@ -1,6 +1,7 @@
 """Our attacks and other people's, side by side: same network, same images, one run.
 
-    pip install torch==2.11.0 foolbox==3.3.4 pyautoattack==0.2.0 torchattacks==3.5.1 numpy
+    pip install torch==2.12.1 foolbox==3.3.4 pyautoattack==0.2.0 torchattacks==3.5.1 numpy
+    pip install --no-deps advertorch==0.2.3
     cargo build --release
     python parity/attacks.py --network resnet20-akamaster --limit 500 --rows fgsm pgd deepfool apgd
     python parity/attacks.py --network resnet20-akamaster --limit 200 --rows autoattack square fab
@@ -17,6 +18,7 @@ import csv
 import json
 import logging
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -62,6 +64,20 @@ def torchattacks_run(make):
         import torchattacks
 
         return make(torchattacks, network)(images, labels)
+
+    return run
+
+
+def advertorch_spsa_run(size):
+    def run(network, images, labels):
+        # AdverTorch asks for a function that PyTorch has since dropped, which SPSA never calls.
+        sys.modules["torch.autograd.gradcheck"].zero_gradients = lambda _: None
+        from advertorch.attacks import LinfSPSAAttack
+
+        attack = LinfSPSAAttack(
+            network, eps=size, delta=0.01, lr=0.01, nb_iter=40, nb_sample=64, max_batch_size=64
+        )
+        return attack.perturb(images, labels)
 
     return run
 
@@ -118,6 +134,7 @@ def rows(epsilons):
         )
         for ours, theirs in (
             (f"apgd:eps={name}", "apgd-ce"),
+            (f"apgd:eps={name},loss=ce-f32", "apgd-ce-f32"),
             (f"apgd:eps={name},loss=dlr", "apgd-dlr"),
             (f"apgd-t:eps={name}", "apgd-t"),
             (f"fab-t:eps={name}", "fab-t"),
@@ -125,8 +142,8 @@ def rows(epsilons):
         ):
             table[f"{theirs} {name}"] = (
                 ours,
-                f"pyautoattack {theirs}",
-                autoattack_run(size, version="custom", attacks=[theirs]),
+                f"pyautoattack {theirs.removesuffix('-f32')}",
+                autoattack_run(size, version="custom", attacks=[theirs.removesuffix("-f32")]),
                 None,
             )
         table[f"autoattack {name}"] = (
@@ -136,14 +153,9 @@ def rows(epsilons):
             None,
         )
         table[f"spsa {name}"] = (
-            f"spsa:eps={name},samples=128,steps=100,step=0.01,delta=0.01",
-            "torchattacks SPSA",
-            torchattacks_run(
-                lambda t, net, size=size: t.SPSA(
-                    net, eps=size, delta=0.01, lr=0.01, nb_iter=100, nb_sample=128,
-                    max_batch_size=64,
-                )
-            ),
+            f"spsa:eps={name},samples=64,steps=40,early-stop=false",
+            "AdverTorch LinfSPSAAttack",
+            advertorch_spsa_run(size),
             None,
         )
     return table
