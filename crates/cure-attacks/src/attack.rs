@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::adversarial::Adversarial;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result, hint};
-use crate::parameters::{Parameter, Parameters};
-use crate::registry::ATTACKS;
+use crate::parameters::Parameters;
+use crate::region::Region;
+use crate::registry::{ATTACKS, Entry};
 use crate::streams::Streams;
 use crate::warning::Warning;
 
@@ -38,6 +39,19 @@ pub trait Attack: fmt::Debug + fmt::Display + Send + Sync {
     /// # Errors
     /// Naming the parameter, what is accepted and the likely meaning.
     fn check(&self, dimension: Option<usize>, classes: Option<usize>) -> Result<()>;
+
+    /// Where it may perturb its images besides what norm and ε say; none: all pixels, ε for all.
+    fn region(&self) -> Option<&Region> {
+        None
+    }
+
+    /// The same attack in a region of the batch that it will run on.
+    ///
+    /// # Errors
+    /// [`AttackError::NoRegion`] if it cannot be kept in one.
+    fn within(&self, _region: Region) -> Result<AttackSpec> {
+        Err(AttackError::NoRegion { attack: self.name() })
+    }
 
     /// What is odd about the parameters, though accepted.
     fn warnings(&self) -> Vec<Warning> {
@@ -66,92 +80,34 @@ pub trait Attack: fmt::Debug + fmt::Display + Send + Sync {
         labels: &[usize],
         streams: &Streams<'_>,
     ) -> Result<Adversarial>;
-}
 
-/// What an attack must know of the classifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Knowledge {
-    /// Gradients with respect to the input.
-    Gradients,
-    /// Logits alone.
-    Logits,
-    /// Nothing.
-    Nothing,
-    /// Both kinds, one after the other.
-    Everything,
-}
-
-impl fmt::Display for Knowledge {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Gradients => "gradients",
-            Self::Logits => "logits",
-            Self::Nothing => "nothing",
-            Self::Everything => "gradients, logits",
-        })
+    /// As [`Attack::run`]; an attack made of several tells before each of them where it stands.
+    ///
+    /// # Errors
+    /// As [`Attack::run`].
+    fn run_telling(
+        &self,
+        classifier: &dyn Classifier,
+        images: &Tensor,
+        labels: &[usize],
+        streams: &Streams<'_>,
+        _tell: &mut dyn FnMut(Member),
+    ) -> Result<Adversarial> {
+        self.run(classifier, images, labels, streams)
     }
 }
 
-/// What an attack looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A misclassified image within ε.
-    Budget,
-    /// The nearest misclassified image; ε, where it is given, only judges it.
-    Minimal,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Budget => "budget",
-            Self::Minimal => "minimal",
-        })
-    }
-}
-
-/// What is known of an attack without running it: a row of the table of attacks.
-#[derive(Clone, Copy)]
-pub struct Entry {
-    /// What stands before the colon.
+/// Where an attack made of several stands: before one of them runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// The member's name.
     pub name: &'static str,
-    /// What it is, in a few words.
-    pub title: &'static str,
-    /// What it must know.
-    pub knowledge: Knowledge,
-    /// What it looks for.
-    pub kind: Kind,
-    /// The norms it knows.
-    pub norms: &'static [Norm],
-    /// Where it comes from.
-    pub reference: &'static str,
-    /// Forwards and backwards an image, at most.
-    pub cost: &'static str,
-    /// Its parameters with their defaults.
-    pub parameters: &'static [Parameter],
-    pub(crate) parse: fn(&Parameters<'_>) -> Result<AttackSpec>,
-}
-
-impl Entry {
-    /// Whether the attack knows the norm.
-    pub(crate) fn check_norm(&self, norm: Norm) -> Result<()> {
-        if self.norms.contains(&norm) {
-            return Ok(());
-        }
-        let known: Vec<String> = self.norms.iter().map(Norm::to_string).collect();
-        Err(AttackError::Parameter {
-            attack: self.name,
-            parameter: "norm",
-            value: norm.to_string(),
-            reason: format!("accepted is {}", known.join(", ")),
-        })
-    }
-}
-
-impl fmt::Debug for Entry {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
-    }
+    /// Which it is, counted from 0.
+    pub position: usize,
+    /// How many there are.
+    pub members: usize,
+    /// Images of the batch that none before it solved.
+    pub standing: usize,
 }
 
 /// An attack as it is written on the command line, in configurations and in results:

@@ -9,6 +9,7 @@ use crate::check;
 use crate::epsilon::Norm;
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::region::restrict;
 use crate::streams::Streams;
 
 mod options;
@@ -182,7 +183,8 @@ impl Run<'_> {
                 Tensor::zeros(&[0, length])
             } else {
                 self.backward += rows.len() as u64;
-                ops::select(&network.pullback(&seed)?, &active)?
+                let region = self.options.region.as_ref();
+                ops::select(&restrict(region, &rows, network.pullback(&seed)?)?, &active)?
             };
             let active_rows: Vec<usize> = active.iter().map(|&slot| rows[slot]).collect();
             let directed = self.nearest.note_gradients(&active_rows, &pulled);
@@ -220,10 +222,15 @@ impl Run<'_> {
 
     /// Where the samples are now: their positions in the batch and their iterates.
     fn points(&self, states: &[State]) -> Result<(Vec<usize>, Tensor)> {
-        let values: Vec<f32> = states
+        let mut values: Vec<f32> = states
             .iter()
             .flat_map(|state| state.pixels.iter().map(|&pixel| (pixel as f32).clamp(0.0, 1.0)))
             .collect();
+        if let Some(region) = &self.options.region {
+            // The way through arctanh and back is not exact.
+            let rows: Vec<usize> = states.iter().map(|state| state.row).collect();
+            region.fix(&rows, &self.images.host(), &mut values);
+        }
         let mut shape = self.images.shape().to_vec();
         shape[..1].fill(states.len());
         Ok((states.iter().map(|state| state.row).collect(), Tensor::new(&shape, values)?))
