@@ -57,7 +57,7 @@ fn one_mask() -> Vec<bool> {
 }
 
 fn a_mask_for_each() -> Vec<bool> {
-    (0..COUNT * LENGTH).map(|value| (value / LENGTH + value) % 2 == 0).collect()
+    (0..COUNT * LENGTH).map(|value| (value / LENGTH + value).is_multiple_of(2)).collect()
 }
 
 fn some_radii() -> Vec<Epsilon> {
