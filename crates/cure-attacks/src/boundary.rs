@@ -7,6 +7,7 @@ use crate::adversarial::Nearest;
 use crate::epsilon::Norm;
 use crate::error::Result;
 use crate::loss::descending;
+use crate::region::{Region, restrict};
 
 /// For each sample of a batch one hyperplane, where a rival's logit equals the label's to first
 /// order.
@@ -19,7 +20,7 @@ pub(crate) struct Boundaries {
     pub(crate) sizes: Vec<f64>,
     /// Whether there is a hyperplane: whether some w was finite and not zero.
     pub(crate) known: Vec<bool>,
-    /// w = ∇(f_k − f_y), one sample after the other.
+    /// w = ∇(f_k − f_y) with zeros where nothing may change, one sample after the other.
     normals: Vec<f32>,
 }
 
@@ -37,6 +38,7 @@ impl Boundaries {
         rivals: &[&[usize]],
         norm: Norm,
         tiny: f64,
+        region: Option<&Region>,
         found: &mut Nearest<'_>,
     ) -> Result<Self> {
         let logits = network.logits();
@@ -58,6 +60,7 @@ impl Boundaries {
                 seed[slot * classes + labels[row]] -= 1.0;
             }
             let gradients = network.pullback(&Tensor::new(logits.shape(), seed)?)?;
+            let gradients = restrict(region, rows, gradients)?;
             let directed = found.note_gradients(rows, &gradients);
             let gradients = gradients.host();
             boundaries.normals.resize(gradients.len(), 0.0);

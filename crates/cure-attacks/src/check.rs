@@ -68,6 +68,10 @@ pub(crate) fn attack(
     }
     let dimension = images.shape().iter().skip(1).product();
     options.check(Some(dimension), Some(classifier.classes()))?;
+    if let Some(region) = options.region() {
+        region.check(dimension, labels.len())?;
+        region.check_radii(options.norm(), dimension)?;
+    }
     pixels(images)
 }
 

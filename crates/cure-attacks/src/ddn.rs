@@ -7,12 +7,15 @@ use cure_network::Classifier;
 use cure_tensor::Tensor;
 
 use crate::adversarial::{Adversarial, Goal, Nearest};
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::check;
 use crate::epsilon::{Epsilon, Norm, written};
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
+use crate::region::{Region, restrict};
+use crate::registry::{Entry, Kind, Knowledge};
 use crate::streams::Streams;
 
 pub(crate) const ENTRY: Entry = Entry {
@@ -42,6 +45,7 @@ fn parse(given: &Parameters<'_>) -> Result<AttackSpec> {
         init_norm: given.or("init-norm", default.init_norm)?,
         gamma: given.or("gamma", default.gamma)?,
         quantize: given.or("quantize", default.quantize)?,
+        ..default
     }))
 }
 
@@ -59,12 +63,22 @@ pub struct DdnOptions {
     pub gamma: f64,
     /// Whether every iterate is rounded to the 256 levels of an image file. Default no.
     pub quantize: bool,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl DdnOptions {
     /// The defaults.
     pub fn new() -> Self {
-        Self { epsilon: None, steps: 100, init_norm: 1.0, gamma: 0.05, quantize: false }
+        Self {
+            epsilon: None,
+            steps: 100,
+            init_norm: 1.0,
+            gamma: 0.05,
+            quantize: false,
+            region: None,
+        }
     }
 }
 
@@ -75,20 +89,10 @@ impl Default for DdnOptions {
 }
 
 impl Attack for DdnOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
+    usual!(ddn: name, epsilon, at, region, run);
 
     fn norm(&self) -> Norm {
         Norm::L2
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        self.epsilon
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon: Some(epsilon), ..self.clone() })
     }
 
     fn check(&self, dimension: Option<usize>, _: Option<usize>) -> Result<()> {
@@ -100,16 +104,6 @@ impl Attack for DdnOptions {
         check::parameter(accepted, name, "init-norm", self.init_norm, reason)?;
         let accepted = self.gamma > 0.0 && self.gamma < 1.0;
         check::parameter(accepted, name, "gamma", self.gamma, "a share between 0 and 1 is needed")
-    }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        ddn(classifier, images, labels, self, streams)
     }
 }
 
@@ -143,6 +137,7 @@ pub fn ddn(
 ) -> Result<Adversarial> {
     let images = check::attack(options, classifier, images, labels, streams)?;
     let clean = images.host();
+    let region = options.region.as_ref();
     let length = clean.len() / labels.len().max(1);
     let (mut forward, mut backward) = (0, 0);
     let mut nearest = Nearest::new(&images, Norm::L2, Goal::away_from(labels));
@@ -158,7 +153,7 @@ pub fn ddn(
         let met = nearest.judge(&rows, &points, network.logits());
         let classes: Vec<usize> = rows.iter().map(|&row| labels[row]).collect();
         let (_, seed) = Loss::CrossEntropy.evaluate(network.logits(), &classes)?;
-        let gradients = network.pullback(&seed)?;
+        let gradients = restrict(region, &rows, network.pullback(&seed)?)?;
         forward += rows.len() as u64;
         backward += rows.len() as u64;
 
@@ -180,9 +175,12 @@ pub fn ddn(
             let corner = center.iter().map(|&x| f64::from(x).max(1.0 - f64::from(x)));
             *longest = longest.min(Norm::L2.of(corner));
             let change = stepped(&from[range.clone()], center, &gradients[range], rate, *longest);
-            values.extend(center.iter().zip(change).map(|(&center, change)| {
+            let free = region.and_then(|region| region.mask(rows[slot], length));
+            let pixels = center.iter().zip(change).enumerate();
+            values.extend(pixels.map(|(i, (&center, change))| {
                 let pixel = ((f64::from(center) + change) as f32).clamp(0.0, 1.0);
-                if options.quantize { (pixel * 255.0).round() / 255.0 } else { pixel }
+                let is_free = free.is_none_or(|free| free[i]);
+                if options.quantize && is_free { (pixel * 255.0).round() / 255.0 } else { pixel }
             }));
         }
         let mut shape = images.shape().to_vec();

@@ -82,6 +82,20 @@ pub enum AttackError {
         /// What is wrong and what is accepted.
         reason: String,
     },
+    /// A region that is not one of the images.
+    #[error("region: {value} is not accepted: {reason}")]
+    Region {
+        /// What was given.
+        value: String,
+        /// What is wrong and what is accepted.
+        reason: String,
+    },
+    /// An attack that cannot be kept to some pixels or to radii of single samples.
+    #[error("{attack} knows neither masks nor budgets; leave them out, or the attack")]
+    NoRegion {
+        /// The attack.
+        attack: &'static str,
+    },
     /// A pixel that is NaN or outside [0, 1].
     #[error(
         "pixel {value} in image {sample}; pixels must be in [0, 1] (found {found}): scale the \

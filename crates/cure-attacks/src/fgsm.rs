@@ -6,13 +6,15 @@ use cure_network::Classifier;
 use cure_tensor::Tensor;
 
 use crate::adversarial::Adversarial;
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
 use crate::pgd::{PgdOptions, Start, pgd};
 use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 use crate::streams::Streams;
 
 pub(crate) const ENTRY: Entry = Entry {
@@ -70,27 +72,10 @@ impl FgsmOptions {
 }
 
 impl Attack for FgsmOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
-
-    fn norm(&self) -> Norm {
-        self.norm
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        Some(self.epsilon)
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon, ..self.clone() })
-    }
+    usual!(fgsm: name, norm, epsilon, at, region);
 
     fn check(&self, dimension: Option<usize>, classes: Option<usize>) -> Result<()> {
         self.epsilon.check_within("ε", self.norm, dimension)?;
-        if let Some(region) = &self.region {
-            region.check(ENTRY.name, self.norm, dimension)?;
-        }
         self.loss.check(ENTRY.name, classes)
     }
 

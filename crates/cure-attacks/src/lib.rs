@@ -30,6 +30,7 @@ mod interval;
 mod late;
 mod loss;
 mod noise;
+mod options;
 mod parameters;
 mod pgd;
 mod preflight;
@@ -44,7 +45,7 @@ mod warning;
 
 pub use adversarial::{Adversarial, MemberTally};
 pub use apgd::{ApgdOptions, ApgdTargetedOptions, apgd, apgd_targeted};
-pub use attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+pub use attack::{Attack, AttackSpec, Member};
 pub use autoattack::{AutoAttackOptions, Version, autoattack};
 pub use carlini_wagner::{CarliniWagnerOptions, carlini_wagner};
 pub use ddn::{DdnOptions, ddn};
@@ -53,8 +54,8 @@ pub use epsilon::{Epsilon, Norm};
 pub use error::{AttackError, Result};
 pub use evaluate::{
     Accuracy, AttackResult, Curve, CurvePoint, Evaluation, EvaluationOptions, EvaluationSet,
-    Journal, Masking, MaskingRow, MemberResult, Observer, Progress, SampleOutcome, SampleRow,
-    Silent, Verdict, WorstCase, curve, evaluate, evaluate_with, masking,
+    Inside, Journal, Masking, MaskingRow, MemberResult, Observer, Progress, SampleOutcome,
+    SampleRow, Silent, Verdict, WorstCase, curve, evaluate, evaluate_with, masking,
 };
 pub use fab::{FabOptions, fab};
 pub use fgsm::{FgsmOptions, fgsm};
@@ -65,7 +66,7 @@ pub use parameters::Parameter;
 pub use pgd::{PgdOptions, Start, pgd};
 pub use preflight::preflight;
 pub use region::Region;
-pub use registry::attacks;
+pub use registry::{Entry, Kind, Knowledge, attacks};
 pub use spsa::{SpsaOptions, spsa};
 pub use square::{SquareOptions, square};
 pub use streams::Streams;

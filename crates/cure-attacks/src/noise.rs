@@ -6,13 +6,16 @@ use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 
 use crate::adversarial::{Adversarial, Goal, Search};
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::ball::Ball;
 use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
 use crate::loss::Loss;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
+use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 use crate::streams::Streams;
 
 pub(crate) const ENTRY: Entry = Entry {
@@ -56,31 +59,20 @@ pub struct NoiseOptions {
     /// Whether they lie at distance ε in a random direction (in ℓ∞ corners of the ball), not
     /// anywhere within it, before the box cuts them. Default no.
     pub sphere: bool,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl NoiseOptions {
     /// The defaults at a norm and a radius.
     pub fn new(norm: Norm, epsilon: Epsilon) -> Self {
-        Self { norm, epsilon, draws: 100, sphere: false }
+        Self { norm, epsilon, draws: 100, sphere: false, region: None }
     }
 }
 
 impl Attack for NoiseOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
-
-    fn norm(&self) -> Norm {
-        self.norm
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        Some(self.epsilon)
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon, ..self.clone() })
-    }
+    usual!(noise: name, norm, epsilon, at, region, run);
 
     fn check(&self, dimension: Option<usize>, _: Option<usize>) -> Result<()> {
         self.epsilon.check_within("ε", self.norm, dimension)?;
@@ -93,16 +85,6 @@ impl Attack for NoiseOptions {
             });
         }
         Ok(())
-    }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        noise(classifier, images, labels, self, streams)
     }
 }
 
@@ -136,7 +118,8 @@ pub fn noise(
 ) -> Result<Adversarial> {
     let images = check::attack(options, classifier, images, labels, streams)?;
     let centers = images.host();
-    let ball = Ball::new(options.norm, options.epsilon, &centers, labels.len());
+    let region = options.region.as_ref();
+    let ball = Ball::new(options.norm, options.epsilon, &centers, labels.len(), region);
     let mut search = Search::new(&images, Goal::away_from(labels));
     let mut rows: Vec<usize> = (0..labels.len()).collect();
     let (mut forward, mut points, mut before) = (0, images.clone(), None);

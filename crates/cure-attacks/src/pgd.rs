@@ -7,15 +7,17 @@ use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 
 use crate::adversarial::{Adversarial, Goal, Search};
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::ball::Ball;
 use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
 use crate::late::LateGain;
 use crate::loss::Loss;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
-use crate::region::Region;
+use crate::region::{Region, restrict};
+use crate::registry::{Entry, Kind, Knowledge};
 use crate::streams::Streams;
 use crate::target::Target;
 use crate::warning::Warning;
@@ -147,17 +149,7 @@ impl PgdOptions {
 }
 
 impl Attack for PgdOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
-
-    fn norm(&self) -> Norm {
-        self.norm
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        Some(self.epsilon)
-    }
+    usual!(pgd: name, norm, epsilon, region, run);
 
     fn at(&self, epsilon: Epsilon) -> AttackSpec {
         let step = epsilon.times(self.step.value() / self.epsilon.value());
@@ -168,9 +160,6 @@ impl Attack for PgdOptions {
         self.epsilon.check_within("ε", self.norm, dimension)?;
         self.step.check_within("step", self.norm, dimension)?;
         self.loss.check(ENTRY.name, classes)?;
-        if let Some(region) = &self.region {
-            region.check(ENTRY.name, self.norm, dimension)?;
-        }
         let refuse = |parameter, value: String, reason: String| {
             Err(AttackError::Parameter { attack: ENTRY.name, parameter, value, reason })
         };
@@ -207,16 +196,6 @@ impl Attack for PgdOptions {
         } else {
             Vec::new()
         }
-    }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        pgd(classifier, images, labels, self, streams)
     }
 }
 
@@ -263,8 +242,7 @@ pub fn pgd(
     let images = check::attack(options, classifier, images, labels, streams)?;
     let centers = images.host();
     let region = options.region.as_ref();
-    region.map_or(Ok(()), |region| region.check_count(labels.len()))?;
-    let ball = Ball::new(options.norm, options.epsilon, &centers, labels.len()).within(region);
+    let ball = Ball::new(options.norm, options.epsilon, &centers, labels.len(), region);
     let (mut forward, mut backward) = (0, 0);
     let goal = match options.target {
         None => Goal::away_from(labels),
@@ -302,10 +280,7 @@ pub fn pgd(
                 break;
             }
             // ∇ℓ = Jᵀ ∂ℓ/∂logits; for the cross-entropy Jᵀ(p − y)
-            let mut gradients = network.pullback(&residual)?;
-            if let Some(region) = region {
-                gradients = region.restrict(gradients)?;
-            }
+            let gradients = restrict(region, &rows, network.pullback(&residual)?)?;
             backward += rows.len() as u64;
             let directed = search.note_gradients(&rows, &gradients);
             let keep: Vec<usize> = (0..rows.len())

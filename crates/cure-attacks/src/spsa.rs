@@ -9,13 +9,16 @@ use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 
 use crate::adversarial::{Adversarial, Goal, Search};
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::ball::Ball;
 use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
 use crate::loss::Loss;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
+use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 use crate::streams::Streams;
 use crate::warning::Warning;
 
@@ -76,6 +79,9 @@ pub struct SpsaOptions {
     pub delta: Epsilon,
     /// Whether a solved sample leaves the batch. Default yes.
     pub early_stop: bool,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl SpsaOptions {
@@ -89,25 +95,16 @@ impl SpsaOptions {
             samples: 128,
             delta: Epsilon::HUNDREDTH,
             early_stop: true,
+            region: None,
         }
     }
 }
 
 impl Attack for SpsaOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
+    usual!(spsa: name, epsilon, at, region, run);
 
     fn norm(&self) -> Norm {
         Norm::Linf
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        Some(self.epsilon)
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon, ..self.clone() })
     }
 
     fn check(&self, dimension: Option<usize>, classes: Option<usize>) -> Result<()> {
@@ -132,16 +129,6 @@ impl Attack for SpsaOptions {
         } else {
             Vec::new()
         }
-    }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        spsa(classifier, images, labels, self, streams)
     }
 }
 
@@ -188,7 +175,8 @@ pub fn spsa(
 ) -> Result<Adversarial> {
     let images = check::attack(options, classifier, images, labels, streams)?;
     let centers = images.host();
-    let ball = Ball::new(Norm::Linf, options.epsilon, &centers, labels.len());
+    let region = options.region.as_ref();
+    let ball = Ball::new(Norm::Linf, options.epsilon, &centers, labels.len(), region);
     let mut search = Search::new(&images, Goal::away_from(labels));
     let mut climbers: Vec<Climber> = (0..labels.len())
         .map(|row| Climber::new(streams.stream(row, STREAM), ball.length))

@@ -32,6 +32,7 @@ pub use batch::Batch;
 pub use dataset::{Dataset, Pixels, Split};
 pub use error::DataError;
 pub use info::{ClassCount, DatasetInfo, PublishedChecksum};
+pub use readers::aside::{Column, Mask, read_column, read_mask};
 pub use readers::npz::write_npz;
 pub use spec::{DataSpec, DatasetKind, KNOWN_DATASETS, KnownDataset};
 pub use subset::ValidationSize;

@@ -36,6 +36,12 @@ impl Figure {
         &self.csv
     }
 
+    /// The same picture with other numbers beside it.
+    pub fn with_csv(mut self, csv: String) -> Self {
+        self.csv = csv;
+        self
+    }
+
     /// Writes `stem.svg`, `stem.png` and `stem.csv` into `folder`, which is made
     /// if it is missing, and returns their paths.
     ///

@@ -8,6 +8,7 @@ use crate::ball::{Ball, some_of};
 use crate::check;
 use crate::error::Result;
 use crate::loss::{Loss, by_rows, targeted_dlr};
+use crate::region::restrict;
 
 use super::climber::{Climber, Window};
 
@@ -74,14 +75,13 @@ impl Ascent<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        // η(0) = 2ε (section 3).
-        let first = 2.0 * self.ball.epsilon;
         let points = start.host();
         let points = points.chunks_exact(self.ball.length.max(1));
         let mut climbers: Vec<Climber> = rows
             .iter()
             .zip(points)
-            .map(|(&row, point)| Climber::new(row, point.to_vec(), first))
+            // η(0) = 2ε (section 3).
+            .map(|(&row, point)| Climber::new(row, point.to_vec(), 2.0 * self.ball.radius(row)))
             .collect();
         let mut window = Window::new(self.steps);
         for step in 0..=self.steps {
@@ -152,6 +152,7 @@ impl Ascent<'_> {
                 && !rows.iter().all(is_done)
             {
                 let gradients = network.pullback(&seed)?;
+                let gradients = restrict(self.ball.region, &rows, gradients)?;
                 self.cost[1] += count;
                 sum = Some(match sum {
                     Some(sum) => ops::add(sum, &gradients)?,

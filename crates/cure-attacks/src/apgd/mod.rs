@@ -10,13 +10,16 @@ use cure_network::Classifier;
 use cure_tensor::Tensor;
 
 use crate::adversarial::{Adversarial, Goal, Search};
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::ball::Ball;
 use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
 use crate::loss::Loss;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
+use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 use crate::streams::Streams;
 
 use ascent::{Ascent, Objective};
@@ -78,31 +81,29 @@ pub struct ApgdOptions {
     /// Looks at each iterate that its gradient is averaged over, for networks that answer at random
     /// (expectation over transformation). Default 1; with more, solved samples stay in their run.
     pub eot: usize,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl ApgdOptions {
     /// The defaults at a norm and a radius.
     pub fn new(norm: Norm, epsilon: Epsilon) -> Self {
-        Self { norm, epsilon, loss: Loss::default(), steps: 100, restarts: 1, rho: RHO, eot: 1 }
+        Self {
+            norm,
+            epsilon,
+            loss: Loss::default(),
+            steps: 100,
+            restarts: 1,
+            rho: RHO,
+            eot: 1,
+            region: None,
+        }
     }
 }
 
 impl Attack for ApgdOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
-
-    fn norm(&self) -> Norm {
-        self.norm
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        Some(self.epsilon)
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon, ..self.clone() })
-    }
+    usual!(apgd: name, norm, epsilon, at, region, run);
 
     fn check(&self, dimension: Option<usize>, classes: Option<usize>) -> Result<()> {
         ENTRY.check_norm(self.norm)?;
@@ -111,21 +112,11 @@ impl Attack for ApgdOptions {
         let counts = [("steps", self.steps), ("restarts", self.restarts), ("eot", self.eot)];
         check_numbers(ENTRY.name, &counts, self.rho)
     }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        apgd(classifier, images, labels, self, streams)
-    }
 }
 
 impl fmt::Display for ApgdOptions {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { norm, epsilon, loss, steps, restarts, rho, eot } = self;
+        let Self { norm, epsilon, loss, steps, restarts, rho, eot, .. } = self;
         let epsilon = epsilon.notation();
         write!(out, "apgd:norm={norm},eps={epsilon},loss={loss},steps={steps}")?;
         write!(out, ",restarts={restarts}")?;
@@ -188,7 +179,13 @@ pub fn apgd(
     let centers = images.host();
     let mut ascent = Ascent {
         classifier,
-        ball: Ball::new(options.norm, options.epsilon, &centers, labels.len()),
+        ball: Ball::new(
+            options.norm,
+            options.epsilon,
+            &centers,
+            labels.len(),
+            options.region.as_ref(),
+        ),
         shape: images.shape(),
         labels,
         steps: options.steps,

@@ -8,13 +8,16 @@ use cure_tensor::Tensor;
 use super::ascent::{Ascent, Objective};
 use super::{RHO, check_numbers, write_rarer};
 use crate::adversarial::{Adversarial, Goal, Search};
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::ball::Ball;
 use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
 use crate::loss::descending;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
+use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 use crate::streams::Streams;
 
 pub(crate) const ENTRY: Entry = Entry {
@@ -71,31 +74,20 @@ pub struct ApgdTargetedOptions {
     pub rho: f64,
     /// As in [`ApgdOptions`](crate::ApgdOptions). Default 1.
     pub eot: usize,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl ApgdTargetedOptions {
     /// The defaults at a norm and a radius.
     pub fn new(norm: Norm, epsilon: Epsilon) -> Self {
-        Self { norm, epsilon, targets: 9, steps: 100, restarts: 1, rho: RHO, eot: 1 }
+        Self { norm, epsilon, targets: 9, steps: 100, restarts: 1, rho: RHO, eot: 1, region: None }
     }
 }
 
 impl Attack for ApgdTargetedOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
-
-    fn norm(&self) -> Norm {
-        self.norm
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        Some(self.epsilon)
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon, ..self.clone() })
-    }
+    usual!(apgd_targeted: name, norm, epsilon, at, region, run);
 
     fn check(&self, dimension: Option<usize>, classes: Option<usize>) -> Result<()> {
         ENTRY.check_norm(self.norm)?;
@@ -115,21 +107,11 @@ impl Attack for ApgdTargetedOptions {
         let counts = [("targets", targets), ("steps", steps), ("restarts", restarts), ("eot", eot)];
         check_numbers(ENTRY.name, &counts, rho)
     }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        apgd_targeted(classifier, images, labels, self, streams)
-    }
 }
 
 impl fmt::Display for ApgdTargetedOptions {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { norm, epsilon, targets, steps, restarts, rho, eot } = self;
+        let Self { norm, epsilon, targets, steps, restarts, rho, eot, .. } = self;
         let epsilon = epsilon.notation();
         write!(out, "apgd-t:norm={norm},eps={epsilon},targets={targets},steps={steps}")?;
         write!(out, ",restarts={restarts}")?;
@@ -160,7 +142,13 @@ pub fn apgd_targeted(
     let centers = images.host();
     let mut ascent = Ascent {
         classifier,
-        ball: Ball::new(options.norm, options.epsilon, &centers, labels.len()),
+        ball: Ball::new(
+            options.norm,
+            options.epsilon,
+            &centers,
+            labels.len(),
+            options.region.as_ref(),
+        ),
         shape: images.shape(),
         labels,
         steps: options.steps,

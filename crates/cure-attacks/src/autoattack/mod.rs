@@ -9,11 +9,14 @@ use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
 
 use crate::adversarial::{Adversarial, MemberTally};
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec, Member};
 use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
+use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 use crate::streams::Streams;
 
 pub(crate) use version::Names;
@@ -63,31 +66,20 @@ pub struct AutoAttackOptions {
     pub epsilon: Epsilon,
     /// Which attacks are run. Default [`Version::Standard`].
     pub version: Version,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl AutoAttackOptions {
     /// The standard version at a norm and a radius.
     pub fn new(norm: Norm, epsilon: Epsilon) -> Self {
-        Self { norm, epsilon, version: Version::default() }
+        Self { norm, epsilon, version: Version::default(), region: None }
     }
 }
 
 impl Attack for AutoAttackOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
-
-    fn norm(&self) -> Norm {
-        self.norm
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        Some(self.epsilon)
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon, ..self.clone() })
-    }
+    usual!(autoattack: name, norm, epsilon, at, region, run);
 
     fn check(&self, dimension: Option<usize>, classes: Option<usize>) -> Result<()> {
         ENTRY.check_norm(self.norm)?;
@@ -116,14 +108,15 @@ impl Attack for AutoAttackOptions {
         self.version.members(self.norm, self.epsilon)
     }
 
-    fn run(
+    fn run_telling(
         &self,
         classifier: &dyn Classifier,
         images: &Tensor,
         labels: &[usize],
         streams: &Streams<'_>,
+        tell: &mut dyn FnMut(Member),
     ) -> Result<Adversarial> {
-        autoattack(classifier, images, labels, self, streams)
+        run(classifier, images, labels, self, streams, tell)
     }
 }
 
@@ -140,7 +133,7 @@ fn check_names(names: &[String]) -> Result<()> {
 
 impl fmt::Display for AutoAttackOptions {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { norm, epsilon, version } = self;
+        let Self { norm, epsilon, version, .. } = self;
         write!(out, "autoattack:norm={norm},eps={},version={version}", epsilon.notation())
     }
 }
@@ -168,12 +161,24 @@ pub fn autoattack(
     options: &AutoAttackOptions,
     streams: &Streams<'_>,
 ) -> Result<Adversarial> {
+    run(classifier, images, labels, options, streams, &mut |_| ())
+}
+
+fn run(
+    classifier: &dyn Classifier,
+    images: &Tensor,
+    labels: &[usize],
+    options: &AutoAttackOptions,
+    streams: &Streams<'_>,
+    tell: &mut dyn FnMut(Member),
+) -> Result<Adversarial> {
     let images = check::attack(options, classifier, images, labels, streams)?;
     let members = options.members()?;
     let follows_gradients = |member: &AttackSpec| {
         member.entry().is_some_and(|entry| entry.knowledge == Knowledge::Gradients)
     };
     let any_follows = members.iter().any(follows_gradients);
+    let length = images.shape().iter().skip(1).product();
     let mut worst = Worst::new(&images, options, labels.len());
     for (position, member) in members.iter().enumerate() {
         let rows: Vec<usize> =
@@ -182,12 +187,16 @@ pub fn autoattack(
             worst.tallies.push(MemberTally::default());
             continue;
         }
+        let (name, standing) = (member.name(), rows.len());
+        tell(Member { name, position, members: members.len(), standing });
         let some_labels: Vec<usize> = rows.iter().map(|&row| labels[row]).collect();
         let indices = streams.indices_of(&rows);
         let some_images = ops::select(&images, &rows)?;
+        let inside = options.region.as_ref().map(|region| region.select(&rows, length));
+        let member = inside.map_or_else(|| Ok(member.clone()), |inside| member.within(inside))?;
         let found = member.run(classifier, &some_images, &some_labels, &streams.of(&indices))?;
         let confirmed = confirm(classifier, &found, &some_labels)?;
-        let decides = follows_gradients(member) || !any_follows;
+        let decides = follows_gradients(&member) || !any_follows;
         worst.add(position, &rows, &found, &confirmed, decides);
     }
     worst.finish(images.shape())

@@ -10,7 +10,8 @@ use crate::error::Result;
 /// The worst that members did to each sample of a batch.
 pub(super) struct Worst {
     norm: Norm,
-    radius: f64,
+    /// Of each sample.
+    radii: Vec<f64>,
     length: usize,
     clean: Vec<f32>,
     images: Vec<f32>,
@@ -27,10 +28,13 @@ pub(super) struct Worst {
 impl Worst {
     pub(super) fn new(images: &Tensor, options: &AutoAttackOptions, count: usize) -> Self {
         let clean = images.host().into_owned();
+        let region = options.region.as_ref();
+        let radius_of =
+            |row: usize| region.and_then(|region| region.radius(row)).unwrap_or(options.epsilon);
         Self {
             norm: options.norm,
             // Rounding of single-precision pixels at the border of the ball.
-            radius: options.epsilon.value() * (1.0 + 1e-6),
+            radii: (0..count).map(|row| radius_of(row).value() * (1.0 + 1e-6)).collect(),
             length: clean.len() / count.max(1),
             images: clean.clone(),
             clean,
@@ -72,7 +76,7 @@ impl Worst {
             let changes = image.iter().zip(&self.clean[range.clone()]);
             let norm = self.norm.of(changes.map(|(&a, &b)| f64::from(a) - f64::from(b)));
             // A minimal-norm attack may have succeeded further away.
-            let is_within = norm <= self.radius;
+            let is_within = norm <= self.radii[row];
             if is_within && confirmed[slot] {
                 self.solved_by[row] = Some(position);
                 tally.solved += 1;

@@ -9,22 +9,18 @@ use crate::check;
 use crate::epsilon::Norm;
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::region::restrict;
 use crate::streams::Streams;
 
 mod options;
+mod state;
 
 pub use options::CarliniWagnerOptions;
 pub(crate) use options::ENTRY;
+use state::State;
 
-/// Shrinks 2x − 1 so that its arctanh is finite, as by the authors.
-const INSIDE: f64 = 0.999999;
-/// A loss over this share of the one a tenth of the steps ago is no progress.
-const PROGRESS: f64 = 0.9999;
 /// From so many constants on, the last repeats the smallest that succeeded, as by the authors.
 const REPEAT_FROM: usize = 10;
-/// Kingma and Ba 2015.
-const BETA: [f64; 2] = [0.9, 0.999];
-const TINY: f64 = 1e-8;
 
 /// Adam on ‖x − x₀‖² + c·max(0, z_y − max z_j + κ) over w, x = (tanh w + 1)/2, which keeps x in the
 /// box. Each sample has its own c, found by a binary search from `initial_const` for the smallest that
@@ -182,7 +178,8 @@ impl Run<'_> {
                 Tensor::zeros(&[0, length])
             } else {
                 self.backward += rows.len() as u64;
-                ops::select(&network.pullback(&seed)?, &active)?
+                let region = self.options.region.as_ref();
+                ops::select(&restrict(region, &rows, network.pullback(&seed)?)?, &active)?
             };
             let active_rows: Vec<usize> = active.iter().map(|&slot| rows[slot]).collect();
             let directed = self.nearest.note_gradients(&active_rows, &pulled);
@@ -220,76 +217,17 @@ impl Run<'_> {
 
     /// Where the samples are now: their positions in the batch and their iterates.
     fn points(&self, states: &[State]) -> Result<(Vec<usize>, Tensor)> {
-        let values: Vec<f32> = states
+        let mut values: Vec<f32> = states
             .iter()
             .flat_map(|state| state.pixels.iter().map(|&pixel| (pixel as f32).clamp(0.0, 1.0)))
             .collect();
+        if let Some(region) = &self.options.region {
+            // The way through arctanh and back is not exact.
+            let rows: Vec<usize> = states.iter().map(|state| state.row).collect();
+            region.fix(&rows, &self.images.host(), &mut values);
+        }
         let mut shape = self.images.shape().to_vec();
         shape[..1].fill(states.len());
         Ok((states.iter().map(|state| state.row).collect(), Tensor::new(&shape, values)?))
-    }
-}
-
-/// One sample on its way at one constant.
-struct State {
-    row: usize,
-    constant: f64,
-    /// x₀, there and back through arctanh.
-    center: Vec<f64>,
-    /// w.
-    position: Vec<f64>,
-    /// x.
-    pixels: Vec<f64>,
-    /// Adam's running means of the gradient and of its square.
-    mean: Vec<f64>,
-    square: Vec<f64>,
-    /// The loss when it was last checked.
-    loss: f64,
-}
-
-impl State {
-    fn new(row: usize, constant: f64, image: &[f32]) -> Self {
-        let position: Vec<f64> =
-            image.iter().map(|&x| ((2.0 * f64::from(x) - 1.0) * INSIDE).atanh()).collect();
-        let pixels: Vec<f64> = position.iter().map(|w| 0.5 * w.tanh() + 0.5).collect();
-        let zeros = vec![0.0; image.len()];
-        Self {
-            row,
-            constant,
-            center: pixels.clone(),
-            position,
-            pixels,
-            mean: zeros.clone(),
-            square: zeros,
-            loss: f64::INFINITY,
-        }
-    }
-
-    /// Whether the loss has fallen enough since it was last checked; `missing` is what the margin
-    /// lacks.
-    fn progressed(&mut self, missing: f64) -> bool {
-        let apart = self.pixels.iter().zip(&self.center).map(|(x, center)| (x - center).powi(2));
-        let loss = apart.sum::<f64>() + self.constant * missing;
-        let progressed = self.loss.is_infinite() || loss <= PROGRESS * self.loss;
-        self.loss = loss;
-        progressed
-    }
-
-    /// One step of Adam; `gradient` is the margin's, none where the margin is reached.
-    fn step(&mut self, step: usize, rate: f64, gradient: Option<&[f32]>) {
-        let time = i32::try_from(step + 1).unwrap_or(i32::MAX);
-        let unbiased = BETA.map(|beta| 1.0 / (1.0 - beta.powi(time)));
-        for i in 0..self.pixels.len() {
-            let toward_class = gradient.map_or(0.0, |gradient| f64::from(gradient[i]));
-            let x = self.pixels[i];
-            // dx/dw = (1 − tanh²)/2 = 2x(1 − x)
-            let slope =
-                (2.0 * (x - self.center[i]) - self.constant * toward_class) * 2.0 * x * (1.0 - x);
-            self.mean[i] += (1.0 - BETA[0]) * (slope - self.mean[i]);
-            self.square[i] += (1.0 - BETA[1]) * (slope * slope - self.square[i]);
-            let size = (self.square[i] * unbiased[1]).sqrt() + TINY;
-            self.position[i] -= rate * self.mean[i] * unbiased[0] / size;
-            self.pixels[i] = 0.5 * self.position[i].tanh() + 0.5;
-        }
     }
 }

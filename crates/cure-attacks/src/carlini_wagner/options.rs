@@ -1,16 +1,14 @@
 use std::fmt;
 
-use cure_network::Classifier;
-use cure_tensor::Tensor;
-
 use super::carlini_wagner;
-use crate::adversarial::Adversarial;
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::check;
 use crate::epsilon::{Epsilon, Norm, written};
 use crate::error::Result;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
-use crate::streams::Streams;
+use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 
 pub(crate) const ENTRY: Entry = Entry {
     name: "cw",
@@ -41,6 +39,7 @@ fn parse(given: &Parameters<'_>) -> Result<AttackSpec> {
         step: given.or("step", default.step)?,
         confidence: given.or("confidence", default.confidence)?,
         initial_const: given.or("initial-const", default.initial_const)?,
+        ..default
     }))
 }
 
@@ -62,6 +61,9 @@ pub struct CarliniWagnerOptions {
     pub confidence: f64,
     /// The first constant c. Default 0.001.
     pub initial_const: f64,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl CarliniWagnerOptions {
@@ -74,6 +76,7 @@ impl CarliniWagnerOptions {
             step: 0.01,
             confidence: 0.0,
             initial_const: 1e-3,
+            region: None,
         }
     }
 }
@@ -85,20 +88,10 @@ impl Default for CarliniWagnerOptions {
 }
 
 impl Attack for CarliniWagnerOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
+    usual!(carlini_wagner: name, epsilon, at, region, run);
 
     fn norm(&self) -> Norm {
         Norm::L2
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        self.epsilon
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon: Some(epsilon), ..self.clone() })
     }
 
     fn check(&self, dimension: Option<usize>, _: Option<usize>) -> Result<()> {
@@ -114,16 +107,6 @@ impl Attack for CarliniWagnerOptions {
         let accepted = self.confidence >= 0.0 && self.confidence.is_finite();
         let reason = "a finite number, 0 or more, is needed";
         check::parameter(accepted, name, "confidence", self.confidence, reason)
-    }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        carlini_wagner(classifier, images, labels, self, streams)
     }
 }
 

@@ -68,6 +68,7 @@ pub fn deepfool(
             &against,
             options.norm,
             options.preset.tiny(),
+            options.region.as_ref(),
             &mut nearest,
         )?;
         forward += rows.len() as u64;

@@ -1,17 +1,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use cure_network::Classifier;
-use cure_tensor::Tensor;
-
 use super::deepfool;
-use crate::adversarial::Adversarial;
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::check;
 use crate::epsilon::{Epsilon, Norm, written};
 use crate::error::{AttackError, Result, hint};
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
-use crate::streams::Streams;
+use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 
 pub(crate) const ENTRY: Entry = Entry {
     name: "deepfool",
@@ -125,6 +123,9 @@ pub struct DeepFoolOptions {
     /// How many of the clean image's likeliest classes are considered, the label included (all of
     /// them in [`Preset::TrueLabel`]). Default 10.
     pub candidates: usize,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl DeepFoolOptions {
@@ -137,26 +138,13 @@ impl DeepFoolOptions {
             steps: 50,
             overshoot: 0.02,
             candidates: 10,
+            region: None,
         }
     }
 }
 
 impl Attack for DeepFoolOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
-
-    fn norm(&self) -> Norm {
-        self.norm
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        self.epsilon
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon: Some(epsilon), ..self.clone() })
-    }
+    usual!(deepfool: name, norm, epsilon, at, region, run);
 
     fn check(&self, dimension: Option<usize>, _: Option<usize>) -> Result<()> {
         let name = ENTRY.name;
@@ -168,16 +156,6 @@ impl Attack for DeepFoolOptions {
         check::parameter(is_share, name, "overshoot", self.overshoot, reason)?;
         let reason = "at least 2 are needed, the label and one other";
         check::parameter(self.candidates > 1, name, "candidates", self.candidates, reason)
-    }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        deepfool(classifier, images, labels, self, streams)
     }
 }
 

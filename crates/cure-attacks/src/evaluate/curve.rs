@@ -4,10 +4,11 @@ use cure_network::Classifier;
 use serde::Serialize;
 
 use super::{Accuracy, EvaluationOptions, EvaluationSet, Observer, SampleRow, Verdict, evaluate};
-use crate::attack::{AttackSpec, Kind};
+use crate::attack::AttackSpec;
 use crate::epsilon::Epsilon;
 use crate::error::{AttackError, Result};
 use crate::interval::wilson95;
+use crate::registry::Kind;
 use crate::warning::Warning;
 
 /// Robust accuracy against ε.
@@ -67,9 +68,15 @@ pub fn curve(
     let (Some(&first), Some(&last)) = (epsilons.first(), epsilons.last()) else {
         return Err(AttackError::Empty);
     };
+    if set.region().is_some_and(|region| region.radii.is_some()) {
+        return Err(AttackError::Region {
+            value: "a radius for each image".into(),
+            reason: "a curve asks about the same ε for all; leave the radii out".into(),
+        });
+    }
     let dimension = set.images().shape().iter().skip(1).product();
     for epsilon in [first, last] {
-        attack.at(epsilon).check(Some(dimension), Some(classifier.classes()))?;
+        set.confine(&attack.at(epsilon))?.check(Some(dimension), Some(classifier.classes()))?;
     }
     let minimal = attack.entry().is_some_and(|entry| entry.kind == Kind::Minimal);
     let mut found = Curve {

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{EvaluationSet, SampleRow, Verdict};
 use crate::adversarial::Adversarial;
-use crate::attack::{AttackSpec, Kind, Knowledge};
+use crate::attack::AttackSpec;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::Result;
 use crate::preflight::preflight;
+use crate::registry::{Kind, Knowledge};
 use crate::warning::Warning;
 
 /// The share of samples that only an attack without gradients fools before it is said; as
@@ -88,8 +89,14 @@ pub(super) struct Ran<'a> {
     pub(super) has_targets: bool,
 }
 
-/// What the attacks, in the order of the rows' outcomes, say of each other.
-pub(super) fn after(ran: &[Ran<'_>], rows: &[SampleRow], classes: usize) -> Vec<Warning> {
+/// What the attacks, in the order of the rows' outcomes, say of each other. Those `confined` to a
+/// region cannot make every image grey.
+pub(super) fn after(
+    ran: &[Ran<'_>],
+    rows: &[SampleRow],
+    classes: usize,
+    confined: bool,
+) -> Vec<Warning> {
     let columns: Vec<Column<'_>> = ran
         .iter()
         .enumerate()
@@ -99,7 +106,9 @@ pub(super) fn after(ran: &[Ran<'_>], rows: &[SampleRow], classes: usize) -> Vec<
     let mut warnings = masked(&columns, rows.len());
     warnings.extend(starts(&columns, rows.len()));
     warnings.extend(not_falling(&columns));
-    warnings.extend(grey(&columns, rows, classes));
+    if !confined {
+        warnings.extend(grey(&columns, rows, classes));
+    }
     warnings
 }
 

@@ -38,7 +38,7 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal at `path`, or begins one. `identity` says what the results depend on:
-    /// network, images, attacks, seed and batch size; a journal of another evaluation is refused.
+    /// network, images, attacks, seed, batch size, mask and radii; a journal of another evaluation is refused.
     ///
     /// # Errors
     /// [`AttackError::Journal`] if the file cannot be read or written, is no journal, or is one of
@@ -59,8 +59,8 @@ impl Journal {
                 match serde_json::from_slice::<Header>(&line) {
                     Ok(header) if header.evaluation == identity => {}
                     Ok(_) => {
-                        let reason = "it is of another network, data, attack, seed or batch size; \
-                                      name another file, or delete it";
+                        let reason = "it is of another network, data, attack, seed, batch size, mask or \
+                                      budgets; name another file, or delete it";
                         return Err(refuse(reason.into()));
                     }
                     Err(_) => return Err(refuse("it is no journal; name another file".into())),

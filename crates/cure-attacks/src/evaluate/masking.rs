@@ -96,6 +96,9 @@ pub fn masking(
             let part = set.select(&correct)?;
             let streams = Streams::new(seed as u64, part.indices());
             let (images, labels) = (part.images(), part.labels());
+            let region = part.region().cloned();
+            let follower = PgdOptions { region: region.clone(), ..follower.clone() };
+            let looker = SpsaOptions { region, ..looker.clone() };
             let by_pgd = pgd(classifier, images, labels, &follower, &streams)?;
             let by_spsa = spsa(classifier, images, labels, &looker, &streams)?;
             for row in 0..correct.len() {

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::adversarial::MemberTally;
-use crate::attack::{AttackSpec, Knowledge};
+use crate::attack::AttackSpec;
 use crate::error::Result;
+use crate::registry::Knowledge;
 use crate::warning::Warning;
 
 /// What one member of an attack did.

@@ -1,5 +1,6 @@
 use std::ops::ControlFlow;
 
+use super::Inside;
 use crate::error::{AttackError, Result};
 
 /// Where an evaluation stands.
@@ -19,13 +20,18 @@ pub struct Progress<'a> {
     pub standing: usize,
 }
 
-/// Told of progress at the start of each stage and after each batch. Closures are observers.
-pub trait Observer {
+/// Told of progress at the start of each stage, after each batch, and now and then inside one.
+/// Closures are observers of the first two.
+pub trait Observer: Send {
     /// `Break` ends the evaluation with [`AttackError::Stopped`].
     fn progress(&mut self, progress: &Progress<'_>) -> ControlFlow<()>;
+
+    /// Where the batch under attack stands: as each member of an attack made of several begins, else
+    /// no more than twenty times a second.
+    fn inside(&mut self, _: &Inside) {}
 }
 
-impl<F: FnMut(&Progress<'_>) -> ControlFlow<()>> Observer for F {
+impl<F: FnMut(&Progress<'_>) -> ControlFlow<()> + Send> Observer for F {
     fn progress(&mut self, progress: &Progress<'_>) -> ControlFlow<()> {
         self(progress)
     }
@@ -66,6 +72,11 @@ impl<'a> Reporter<'a> {
     pub(super) fn advance(&mut self, samples: usize, standing: usize) -> Result<()> {
         self.done += samples;
         self.report(standing)
+    }
+
+    /// Whom to tell what happens inside a batch.
+    pub(super) fn observer(&mut self) -> &mut dyn Observer {
+        self.observer
     }
 
     fn report(&mut self, standing: usize) -> Result<()> {

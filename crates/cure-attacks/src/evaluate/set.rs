@@ -1,7 +1,9 @@
 use cure_tensor::{Tensor, ops};
 
+use crate::attack::AttackSpec;
 use crate::check;
 use crate::error::{AttackError, Result};
+use crate::region::Region;
 
 /// The images of an evaluation, with their labels and their places in the dataset.
 #[derive(Clone, Debug)]
@@ -9,6 +11,7 @@ pub struct EvaluationSet {
     images: Tensor,
     labels: Vec<usize>,
     indices: Vec<usize>,
+    region: Option<Region>,
 }
 
 impl EvaluationSet {
@@ -31,7 +34,27 @@ impl EvaluationSet {
                 return Err(AttackError::Count { what, count: found, images: count });
             }
         }
-        Ok(Self { images: check::pixels(&images)?, labels, indices })
+        Ok(Self { images: check::pixels(&images)?, labels, indices, region: None })
+    }
+
+    /// The same images, which every attack may only perturb in `region`: some of their pixels, or each
+    /// within a radius of its own.
+    ///
+    /// # Errors
+    /// If the region is not one of these images.
+    pub fn within(self, region: Region) -> Result<Self> {
+        region.check(self.dimension(), self.len())?;
+        Ok(Self { region: Some(region), ..self })
+    }
+
+    /// `attack`, kept to the region of this set.
+    ///
+    /// # Errors
+    /// If it cannot be kept to one, or a radius is too long for its norm.
+    pub fn confine(&self, attack: &AttackSpec) -> Result<AttackSpec> {
+        let Some(region) = &self.region else { return Ok(attack.clone()) };
+        region.check_radii(attack.norm(), self.dimension())?;
+        attack.within(region.clone())
     }
 
     /// The images at `rows`, in that order.
@@ -41,7 +64,8 @@ impl EvaluationSet {
     pub(super) fn select(&self, rows: &[usize]) -> Result<Self> {
         let pick = |values: &[usize]| rows.iter().map(|&row| values[row]).collect();
         let images = ops::select(&self.images, rows)?;
-        Self::new(images, pick(&self.labels), pick(&self.indices))
+        let region = self.region.as_ref().map(|region| region.select(rows, self.dimension()));
+        Ok(Self { region, ..Self::new(images, pick(&self.labels), pick(&self.indices))? })
     }
 
     /// `[N, C, H, W]`.
@@ -57,6 +81,16 @@ impl EvaluationSet {
     /// The place of each image in its split as stored.
     pub fn indices(&self) -> &[usize] {
         &self.indices
+    }
+
+    /// Where the images may be perturbed; none: in all pixels, within the attack's ε.
+    pub fn region(&self) -> Option<&Region> {
+        self.region.as_ref()
+    }
+
+    /// C·H·W.
+    fn dimension(&self) -> usize {
+        self.images.len() / self.len()
     }
 
     /// The number of images, at least 1.

@@ -13,6 +13,7 @@ use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::Result;
 use crate::projection::onto_hyperplane;
+use crate::region::keep_free;
 use crate::streams::Streams;
 
 mod options;
@@ -76,11 +77,11 @@ pub fn fab(
         backward: 0,
     };
     // A misclassified image has distance 0.
-    let enough = options.epsilon.map_or(0.0, Epsilon::value);
+    let enough = |row: usize| options.judged_at(row).map_or(0.0, Epsilon::value);
     for (target, range) in runs.into_iter().enumerate() {
         for restart in 0..options.restarts {
             let rows: Vec<usize> =
-                all.iter().copied().filter(|&row| nearest.distance(row) > enough).collect();
+                all.iter().copied().filter(|&row| nearest.distance(row) > enough(row)).collect();
             let mut points = ops::select(&images, &rows)?;
             if restart > 0 {
                 let number = target * options.restarts + restart;
@@ -131,6 +132,7 @@ impl Run<'_> {
                 &against,
                 self.options.norm,
                 TINY,
+                self.options.region.as_ref(),
                 nearest,
             )?;
             self.backward += (rows.len() * against.first().map_or(0, |rivals| rivals.len())) as u64;
@@ -202,9 +204,11 @@ impl Run<'_> {
     ) -> Result<Tensor> {
         self.each(rows, points, |slot, _, center, out| {
             let row = rows[slot];
-            let length = 0.5 * self.options.radius().min(nearest.distance(row));
+            let length = 0.5 * self.options.radius(row).min(nearest.distance(row));
             let mut unit = vec![0.0; self.length];
-            surface(self.options.norm, &mut streams.stream(row, number), &mut unit);
+            let free =
+                self.options.region.as_ref().and_then(|region| region.mask(row, self.length));
+            surface(self.options.norm, free, &mut streams.stream(row, number), &mut unit);
             for ((out, &center), unit) in out.iter_mut().zip(center).zip(unit) {
                 *out = ((f64::from(center) + length * unit) as f32).clamp(0.0, 1.0);
             }
@@ -229,13 +233,15 @@ impl Run<'_> {
     }
 }
 
-/// A random point of norm 1: on the cube's surface in ℓ∞, elsewhere a normal vector's direction.
-fn surface(norm: Norm, random: &mut ChaCha8Rng, out: &mut [f64]) {
+/// A random point of norm 1: on the cube's surface in ℓ∞, elsewhere a normal vector's direction; of
+/// those pixels that may change.
+fn surface(norm: Norm, free: Option<&[bool]>, random: &mut ChaCha8Rng, out: &mut [f64]) {
     if norm == Norm::Linf {
         out.iter_mut().for_each(|value| *value = 2.0 * random.random::<f64>() - 1.0);
     } else {
         direction(Norm::L2, random, out);
     }
+    keep_free(free, out);
     let size = norm.of(out.iter().copied()).max(f64::MIN_POSITIVE);
     out.iter_mut().for_each(|value| *value /= size);
 }

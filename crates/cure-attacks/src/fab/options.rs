@@ -1,16 +1,14 @@
 use std::fmt;
 
-use cure_network::Classifier;
-use cure_tensor::Tensor;
-
 use super::fab;
-use crate::adversarial::Adversarial;
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::check;
 use crate::epsilon::{Epsilon, Norm, written};
 use crate::error::Result;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
-use crate::streams::Streams;
+use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 
 const NORMS: &[Norm] = &[Norm::Linf, Norm::L2, Norm::L1];
 const REFERENCE: &str = "Croce and Hein 2020 (FAB)";
@@ -95,6 +93,9 @@ pub struct FabOptions {
     pub eta: f64,
     /// β, the share of its perturbation that an iterate keeps after a success. Default 0.9.
     pub beta: f64,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 impl FabOptions {
@@ -109,6 +110,7 @@ impl FabOptions {
             alpha_max: 0.1,
             eta: 1.05,
             beta: 0.9,
+            region: None,
         }
     }
 
@@ -117,9 +119,14 @@ impl FabOptions {
         Self { targets: Some(9), ..Self::new(norm) }
     }
 
+    /// The radius that a success of the batch's sample `row` is judged at.
+    pub(super) fn judged_at(&self, row: usize) -> Option<Epsilon> {
+        self.region.as_ref().and_then(|region| region.radius(row)).or(self.epsilon)
+    }
+
     /// How far from the image a random start would be, if that were not halved.
-    pub(super) fn radius(&self) -> f64 {
-        self.epsilon.map_or_else(
+    pub(super) fn radius(&self, row: usize) -> f64 {
+        self.judged_at(row).map_or_else(
             || match self.norm {
                 Norm::Linf => 0.3,
                 Norm::L2 => 1.0,
@@ -131,20 +138,10 @@ impl FabOptions {
 }
 
 impl Attack for FabOptions {
+    usual!(fab: norm, epsilon, at, region, run);
+
     fn name(&self) -> &'static str {
         if self.targets.is_some() { TARGETED_ENTRY.name } else { ENTRY.name }
-    }
-
-    fn norm(&self) -> Norm {
-        self.norm
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        self.epsilon
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon: Some(epsilon), ..self.clone() })
     }
 
     fn check(&self, dimension: Option<usize>, _: Option<usize>) -> Result<()> {
@@ -166,16 +163,6 @@ impl Attack for FabOptions {
         let accepted = self.eta >= 1.0 && self.eta.is_finite();
         let reason = "a finite number, 1 or more, is needed";
         check::parameter(accepted, self.name(), "eta", self.eta, reason)
-    }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        fab(classifier, images, labels, self, streams)
     }
 }
 

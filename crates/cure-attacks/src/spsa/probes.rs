@@ -86,8 +86,9 @@ impl<'a> Probes<'a> {
             let mut values = vec![0.0; 2 * slots.len() * length];
             values.par_chunks_exact_mut(2 * length).enumerate().for_each(|(pair, out)| {
                 let (one, other) = out.split_at_mut(length);
+                let free = self.ball.mask(rows[slots[pair]]);
                 for (i, &pixel) in point(slots[pair]).iter().enumerate() {
-                    let (below, above) = self.sides(pixel);
+                    let (below, above) = self.sides(pixel, free.is_none_or(|free| free[i]));
                     (one[i], other[i]) =
                         if is_up(&directions[pair], i) { (above, below) } else { (below, above) };
                 }
@@ -114,10 +115,11 @@ impl<'a> Probes<'a> {
         }
         for (slot, &row) in rows.iter().enumerate() {
             let gradient = &mut climbers[row].gradient;
-            for (value, &pixel) in gradient.iter_mut().zip(point(slot)) {
-                let (below, above) = self.sides(pixel);
+            let free = self.ball.mask(row);
+            for (i, (value, &pixel)) in gradient.iter_mut().zip(point(slot)).enumerate() {
+                let (below, above) = self.sides(pixel, free.is_none_or(|free| free[i]));
                 let apart = f64::from(above) - f64::from(below);
-                // A δ too short for single precision says nothing of the pixel.
+                // Neither a fixed pixel nor a δ too short for single precision says anything.
                 *value = if apart > 0.0 {
                     *value / (apart * f64::from(usable[slot].max(1)))
                 } else {
@@ -131,9 +133,9 @@ impl<'a> Probes<'a> {
         Ok(())
     }
 
-    /// x ± δ in the box.
-    fn sides(&self, pixel: f32) -> (f32, f32) {
-        let delta = self.options.delta.value() as f32;
+    /// x ± δ in the box; x where it may not change.
+    fn sides(&self, pixel: f32, is_free: bool) -> (f32, f32) {
+        let delta = if is_free { self.options.delta.value() as f32 } else { 0.0 };
         ((pixel - delta).max(0.0), (pixel + delta).min(1.0))
     }
 

@@ -9,13 +9,16 @@ use cure_tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 
 use crate::adversarial::{Adversarial, Goal, Search};
-use crate::attack::{Attack, AttackSpec, Entry, Kind, Knowledge};
+use crate::attack::{Attack, AttackSpec};
 use crate::ball::{Ball, some_of};
 use crate::check;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
 use crate::loss::Loss;
+use crate::options::usual;
 use crate::parameters::{Parameter, Parameters};
+use crate::region::Region;
+use crate::registry::{Entry, Kind, Knowledge};
 use crate::streams::Streams;
 
 use patch::{Canvas, Patch};
@@ -62,6 +65,9 @@ pub struct SquareOptions {
     pub restarts: usize,
     /// The share of the image that the first squares cover. Default 0.8.
     pub p_init: f64,
+    /// Pixels that may change, or a radius for each sample. Not part of the specification. Default
+    /// none: all pixels, ε.
+    pub region: Option<Region>,
 }
 
 const P_INIT: f64 = 0.8;
@@ -69,26 +75,12 @@ const P_INIT: f64 = 0.8;
 impl SquareOptions {
     /// The defaults at a norm and a radius.
     pub fn new(norm: Norm, epsilon: Epsilon) -> Self {
-        Self { norm, epsilon, queries: 5000, restarts: 1, p_init: P_INIT }
+        Self { norm, epsilon, queries: 5000, restarts: 1, p_init: P_INIT, region: None }
     }
 }
 
 impl Attack for SquareOptions {
-    fn name(&self) -> &'static str {
-        ENTRY.name
-    }
-
-    fn norm(&self) -> Norm {
-        self.norm
-    }
-
-    fn epsilon(&self) -> Option<Epsilon> {
-        Some(self.epsilon)
-    }
-
-    fn at(&self, epsilon: Epsilon) -> AttackSpec {
-        AttackSpec::new(Self { epsilon, ..self.clone() })
-    }
+    usual!(square: name, norm, epsilon, at, region, run);
 
     fn check(&self, dimension: Option<usize>, _: Option<usize>) -> Result<()> {
         ENTRY.check_norm(self.norm)?;
@@ -108,21 +100,11 @@ impl Attack for SquareOptions {
         }
         Ok(())
     }
-
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial> {
-        square(classifier, images, labels, self, streams)
-    }
 }
 
 impl fmt::Display for SquareOptions {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { norm, epsilon, queries, restarts, p_init } = self;
+        let Self { norm, epsilon, queries, restarts, p_init, .. } = self;
         let epsilon = epsilon.notation();
         write!(out, "square:norm={norm},eps={epsilon},queries={queries},restarts={restarts}")?;
         if *p_init == P_INIT { Ok(()) } else { write!(out, ",p-init={p_init}") }
@@ -158,6 +140,8 @@ struct Seeker {
 /// Without gradients nothing can be said where no query changes the margin: such a sample is
 /// undecided.
 ///
+/// In a region squares fall on all places, and what may not change stays as it is.
+///
 /// Every candidate is judged; a misclassified one is never lost. Each lies within ε·(1 + 1e-6) of
 /// its image, and in [0, 1].
 ///
@@ -178,12 +162,15 @@ pub fn square(
 ) -> Result<Adversarial> {
     let images = check::attack(options, classifier, images, labels, streams)?;
     let centers = images.host();
-    let ball = Ball::new(options.norm, options.epsilon, &centers, labels.len());
-    let canvas = Canvas {
+    let region = options.region.as_ref();
+    let ball = Ball::new(options.norm, options.epsilon, &centers, labels.len(), region);
+    let canvas_of = |row: usize| Canvas {
         shape: classifier.input_shape(),
         norm: options.norm,
-        epsilon: options.epsilon.value(),
+        epsilon: ball.radius(row),
     };
+    // Sides and places do not depend on ε.
+    let canvas = canvas_of(0);
     let mut search = Search::new(&images, Goal::away_from(labels));
     let mut forward = 0;
     // The margin of each candidate.
@@ -202,7 +189,7 @@ pub fn square(
         }
         // Two streams a restart: one for the start, one for the squares.
         let points = ball.place(&rows, |slot, _, perturbation| {
-            canvas.start(&mut streams.stream(rows[slot], 2 * restart), perturbation);
+            canvas_of(rows[slot]).start(&mut streams.stream(rows[slot], 2 * restart), perturbation);
         });
         let points = some_of(images.shape(), points, rows.len())?;
         let margins = ask(&rows, &points, &mut search)?;
@@ -229,7 +216,7 @@ pub fn square(
             let points = ball.place(&rows, |slot, center, perturbation| {
                 let changes = perturbation.iter_mut().zip(&seekers[slot].point).zip(center);
                 changes.for_each(|((out, &from), &to)| *out = f64::from(from) - f64::from(to));
-                canvas.apply(&patches[slot], perturbation);
+                canvas_of(rows[slot]).apply(&patches[slot], perturbation);
             });
             let points = some_of(images.shape(), points, rows.len())?;
             let margins = ask(&rows, &points, &mut search)?;

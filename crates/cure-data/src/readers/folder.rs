@@ -20,11 +20,11 @@ const OTHER_IMAGES: [&str; 7] = ["jpg", "jpeg", "bmp", "gif", "tif", "tiff", "we
 const MAX_EXPANSION: usize = 1032 * 32;
 
 /// A decoded image: 1 or 3 interleaved channels.
-struct Image {
-    width: u32,
-    height: u32,
-    channels: usize,
-    pixels: Vec<u8>,
+pub(super) struct Image {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) channels: usize,
+    pub(super) pixels: Vec<u8>,
 }
 
 /// Reads one split. Classes are the sub-folders' names in byte order, over `train` and `test`
@@ -148,7 +148,7 @@ fn list(folder: &Path, root: &Path) -> Result<Listing> {
 }
 
 /// Decodes an image of up to 8 bits a channel: grey, colour or indexed, transparency dropped.
-fn decode(path: &Path, bytes: &[u8]) -> Result<Image> {
+pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Image> {
     let wrong = |error: png::DecodingError| DataError::format(path, error);
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::EXPAND);

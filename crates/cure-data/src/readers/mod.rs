@@ -1,5 +1,6 @@
 //! One file a source. Each ends in `Dataset::from_origin`, which checks what all have in common.
 
+pub(crate) mod aside;
 pub(crate) mod cifar;
 mod cifar_python;
 pub(crate) mod digits;

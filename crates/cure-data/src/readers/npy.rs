@@ -12,6 +12,7 @@ pub(super) enum Kind {
     Signed,
     Unsigned,
     Float,
+    Bool,
 }
 
 /// An array as stored.
@@ -89,8 +90,32 @@ impl Array {
             Kind::Unsigned => Some(i128::from(self.bits(offset))),
             // Shifting the sign bit to the top and back extends it.
             Kind::Signed => Some(i128::from((self.bits(offset) << unused) as i64 >> unused)),
-            Kind::Float => None,
+            Kind::Float | Kind::Bool => None,
         }
+    }
+}
+
+impl Array {
+    /// All elements in row-major order of the shape; none for those of half precision.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = Option<f64>> + '_ {
+        let count = if self.shape.contains(&0) { 0 } else { self.shape.iter().product() };
+        (0..count).map(|mut place: usize| {
+            let mut offset = 0;
+            for (extent, stride) in self.shape.iter().zip(&self.strides).rev() {
+                offset += place % extent * stride;
+                place /= extent;
+            }
+            let bits = self.bits(offset);
+            match (self.kind, self.size) {
+                (Kind::Float, 4) => Some(f64::from(f32::from_bits(bits as u32))),
+                (Kind::Float, 8) => Some(f64::from_bits(bits)),
+                (Kind::Float, _) => None,
+                (Kind::Bool, _) => Some(bits as f64),
+                (Kind::Signed | Kind::Unsigned, _) => {
+                    self.integer(offset).map(|integer| integer as f64)
+                }
+            }
+        })
     }
 }
 
@@ -114,7 +139,7 @@ fn quoted(text: &str) -> Result<&str> {
 
 /// `<f4`, `|u1`, … as kind, size and whether the most significant byte comes first.
 fn element_type(descr: &str) -> Result<(Kind, usize, bool)> {
-    let refused = || format!("its elements are `{descr}`; integers and floats are accepted");
+    let refused = || format!("its elements are `{descr}`; integers, floats and bool are accepted");
     let mut characters = descr.chars();
     let (order, kind) = (characters.next(), characters.next());
     let size = characters.as_str().parse().map_err(|_| refused())?;
@@ -122,6 +147,7 @@ fn element_type(descr: &str) -> Result<(Kind, usize, bool)> {
         (Some('i'), 1 | 2 | 4 | 8) => Kind::Signed,
         (Some('u'), 1 | 2 | 4 | 8) => Kind::Unsigned,
         (Some('f'), 2 | 4 | 8) => Kind::Float,
+        (Some('b'), 1) => Kind::Bool,
         _ => return Err(refused()),
     };
     match order {

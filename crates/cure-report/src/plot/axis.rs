@@ -88,6 +88,23 @@ impl Axis {
         Self { scale: Scale::Linear, in_log10: false, range, step: Some(step), format }
     }
 
+    /// With ticks every `step`, where that gives a few of them.
+    pub(super) fn with_step(self, step: Option<f64>) -> Self {
+        /// More would overlap.
+        const MOST: f64 = 20.0;
+        let size = self.range.0.abs().max(self.range.1.abs());
+        match step {
+            Some(step)
+                if self.scale == Scale::Linear
+                    && step > 0.0
+                    && (self.range.1 - self.range.0) / step <= MOST =>
+            {
+                Self { step: Some(step), format: number_format(step, size), ..self }
+            }
+            _ => self,
+        }
+    }
+
     fn logarithmic(low: f64, high: f64) -> Self {
         // At least a decade: less would hold only one or two of the ticks 1, 2, 5.
         let (low, high) = (low.log10(), high.log10());
@@ -205,6 +222,18 @@ mod tests {
         let first = (axis.range.0 / step).ceil() as i64;
         let last = (axis.range.1 / step).floor() as i64;
         (first..=last).map(|i| axis.format.format(i as f64 * step)).collect()
+    }
+
+    #[test]
+    fn ticks_as_asked_for() {
+        let axis = |step| {
+            let values = (0..=16).map(f64::from);
+            Axis::fit(values, Scale::Linear, Unit::Number, None).with_step(step)
+        };
+        assert_eq!(labels(&axis(Some(4.0))), ["0", "4", "8", "12", "16"]);
+        for unusable in [None, Some(0.0), Some(-1.0), Some(f64::NAN), Some(1e-9)] {
+            assert_eq!(labels(&axis(unusable)), ["0", "5", "10", "15"]);
+        }
     }
 
     fn linear(values: &[f64]) -> Vec<String> {

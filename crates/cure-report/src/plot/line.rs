@@ -82,6 +82,8 @@ pub struct LinePlot {
     pub series: Vec<Series>,
     /// Scale of the x axis.
     pub x_scale: Scale,
+    /// The distance of ticks on a linear x axis; chosen from the data when absent or unusable.
+    pub x_step: Option<f64>,
     /// Scale of the y axis.
     pub y_scale: Scale,
     /// How y values are written.
@@ -125,6 +127,12 @@ impl LinePlot {
         self
     }
 
+    /// Fixes the distance of ticks on the x axis.
+    pub fn x_step(mut self, step: f64) -> Self {
+        self.x_step = Some(step);
+        self
+    }
+
     /// y values are fractions of 1; they are written in percent.
     pub fn percent_y(mut self) -> Self {
         self.y_unit = Unit::Percent;
@@ -148,7 +156,8 @@ impl LinePlot {
     /// # Errors
     /// [`ReportError::Draw`] when the PNG cannot be encoded.
     pub fn draw(&self) -> Result<Figure, ReportError> {
-        let x = Axis::fit(self.drawable().map(|(_, p)| p.0), self.x_scale, Unit::Number, None);
+        let x = Axis::fit(self.drawable().map(|(_, p)| p.0), self.x_scale, Unit::Number, None)
+            .with_step(self.x_step);
         let y = Axis::fit(self.y_values(), self.y_scale, self.y_unit, self.y_range);
 
         let mut plots = Vec::new();

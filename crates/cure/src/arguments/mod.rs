@@ -1,10 +1,12 @@
 //! The command line, and what its arguments mean.
 
+mod region;
 mod source;
 
 use std::io::IsTerminal;
 
 use clap::{Args, Parser, Subcommand};
+pub(crate) use region::{Confinement, MaskArguments, RegionArguments};
 pub(crate) use source::{DataArguments, ModelArguments, load_data, remark_on};
 
 use crate::commands;

@@ -1,21 +1,18 @@
 //! `cure masking`: the margins that PGD and SPSA leave, image by image, with a verdict.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cure_attacks::{
-    AttackError, Epsilon, EvaluationSet, Masking, Norm, PgdOptions, Progress, SpsaOptions, masking,
-};
+use cure_attacks::{AttackError, Epsilon, Masking, Norm, PgdOptions, SpsaOptions, masking};
 use cure_report::plot::ScatterPlot;
 use cure_report::{Cell, Figure, Table};
 use serde_json::json;
 
-use crate::arguments::{DataArguments, General, ModelArguments};
+use crate::arguments::{Confinement, DataArguments, General, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
 use crate::output::{check_folder, print, write_json};
-use crate::progress;
+use crate::progress::Watcher;
 
 /// What is written.
 const FILES: [&str; 4] = ["masking.svg", "masking.png", "masking.csv", "results.json"];
@@ -74,20 +71,12 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let loaded = options.model.load(&data)?;
     interrupt::listen()?;
 
-    let positions: Vec<usize> = (0..data.len()).collect();
-    let batch = data.batch(&positions).input()?;
-    let set = EvaluationSet::new(batch.images, batch.labels, batch.indices).input()?;
+    let set = Confinement::default().set(&data)?;
     let frozen = loaded.network.frozen().failed()?;
-    let bar = progress::bar(0, general.quiet);
-    let mut watch = |progress: &Progress<'_>| {
-        bar.set_length(progress.total as u64);
-        bar.set_position(progress.done as u64);
-        bar.set_message(progress.stage.to_owned());
-        if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
+    let mut watcher = Watcher::new(general.quiet);
     let seed = general.seed() as usize;
-    let found = masking(&frozen, &set, [seed, options.batch], &follower, &looker, &mut watch);
-    bar.finish_and_clear();
+    let found = masking(&frozen, &set, [seed, options.batch], &follower, &looker, &mut watcher);
+    drop(watcher);
     let found = match found {
         Err(AttackError::Stopped) => {
             return Err(Failure::Interrupted("interrupted; nothing was written".into()));

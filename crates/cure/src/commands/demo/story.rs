@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::measure::Curvature;
 use super::recipe::{Plan, Role};
-use crate::arguments::General;
+use crate::arguments::{Confinement, General};
 use crate::commands::evaluate::{results, run_evaluation};
 use crate::commands::run::RunConfig;
 use crate::failure::{Blame, Failure, Outcome};
@@ -79,7 +79,8 @@ impl Story {
             .iter()
             .map(|subject| {
                 let Subject { evaluation, loaded, .. } = subject;
-                let mut value = results("demo", evaluation, loaded, &self.test, general);
+                let mut value =
+                    results("demo", evaluation, loaded, &self.test, general, &Map::new());
                 if let Some(object) = value.as_object_mut() {
                     object.insert("curvature".into(), json!(subject.curvature));
                 }
@@ -119,7 +120,8 @@ impl Stage<'_> {
         let settings =
             EvaluationOptions { seed, keep_images: true, ..EvaluationOptions::default() };
         let quiet = self.general.quiet;
-        let evaluation = match run_evaluation(&loaded, self.test, &specs, &settings, quiet, None) {
+        let set = Confinement::default().set(self.test)?;
+        let evaluation = match run_evaluation(&loaded, &set, &specs, &settings, quiet, None) {
             Err(Failure::Interrupted(_)) => {
                 return Err(interrupted(self.folder, "attacking a network", finished));
             }

@@ -1,158 +1,15 @@
-//! What an attack is to everything that runs one, and how it is written.
+//! Attacks as they are written.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cure_network::Classifier;
-use cure_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::adversarial::Adversarial;
-use crate::epsilon::{Epsilon, Norm};
+use super::Attack;
 use crate::error::{AttackError, Result, hint};
-use crate::parameters::{Parameter, Parameters};
-use crate::registry::ATTACKS;
-use crate::streams::Streams;
-use crate::warning::Warning;
-
-/// An attack with its parameters. Shown, it is its complete specification, which reads back as
-/// the same attack.
-pub trait Attack: fmt::Debug + fmt::Display + Send + Sync {
-    /// The name: what stands before the colon.
-    fn name(&self) -> &'static str;
-
-    /// The norm that measures its perturbations.
-    fn norm(&self) -> Norm;
-
-    /// The radius that its perturbations are judged at; none for a minimal-norm attack that was
-    /// given none, which then succeeds at whatever distance.
-    fn epsilon(&self) -> Option<Epsilon>;
-
-    /// The same attack at another radius; lengths that are shares of ε follow it.
-    fn at(&self, epsilon: Epsilon) -> AttackSpec;
-
-    /// Whether it can run on images of `dimension` = C·H·W pixels and so many classes, where those
-    /// are known. (Parsing has checked all that does not need to know them.)
-    ///
-    /// # Errors
-    /// Naming the parameter, what is accepted and the likely meaning.
-    fn check(&self, dimension: Option<usize>, classes: Option<usize>) -> Result<()>;
-
-    /// What is odd about the parameters, though accepted.
-    fn warnings(&self) -> Vec<Warning> {
-        Vec::new()
-    }
-
-    /// The attacks it is made of, in the order they run; none for an attack of its own.
-    ///
-    /// # Errors
-    /// If one of them is not known or refuses the norm or radius.
-    fn members(&self) -> Result<Vec<AttackSpec>> {
-        Ok(Vec::new())
-    }
-
-    /// Attacks a batch.
-    ///
-    /// # Shapes
-    /// `images`: `[N, C, H, W]`, pixels in [0, 1]; `labels` and the indices of `streams`: `N`.
-    ///
-    /// # Errors
-    /// If images, labels or indices do not fit the classifier, or [`Attack::check`] refuses.
-    fn run(
-        &self,
-        classifier: &dyn Classifier,
-        images: &Tensor,
-        labels: &[usize],
-        streams: &Streams<'_>,
-    ) -> Result<Adversarial>;
-}
-
-/// What an attack must know of the classifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Knowledge {
-    /// Gradients with respect to the input.
-    Gradients,
-    /// Logits alone.
-    Logits,
-    /// Nothing.
-    Nothing,
-    /// Both kinds, one after the other.
-    Everything,
-}
-
-impl fmt::Display for Knowledge {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Gradients => "gradients",
-            Self::Logits => "logits",
-            Self::Nothing => "nothing",
-            Self::Everything => "gradients, logits",
-        })
-    }
-}
-
-/// What an attack looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A misclassified image within ε.
-    Budget,
-    /// The nearest misclassified image; ε, where it is given, only judges it.
-    Minimal,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Budget => "budget",
-            Self::Minimal => "minimal",
-        })
-    }
-}
-
-/// What is known of an attack without running it: a row of the table of attacks.
-#[derive(Clone, Copy)]
-pub struct Entry {
-    /// What stands before the colon.
-    pub name: &'static str,
-    /// What it is, in a few words.
-    pub title: &'static str,
-    /// What it must know.
-    pub knowledge: Knowledge,
-    /// What it looks for.
-    pub kind: Kind,
-    /// The norms it knows.
-    pub norms: &'static [Norm],
-    /// Where it comes from.
-    pub reference: &'static str,
-    /// Forwards and backwards an image, at most.
-    pub cost: &'static str,
-    /// Its parameters with their defaults.
-    pub parameters: &'static [Parameter],
-    pub(crate) parse: fn(&Parameters<'_>) -> Result<AttackSpec>,
-}
-
-impl Entry {
-    /// Whether the attack knows the norm.
-    pub(crate) fn check_norm(&self, norm: Norm) -> Result<()> {
-        if self.norms.contains(&norm) {
-            return Ok(());
-        }
-        let known: Vec<String> = self.norms.iter().map(Norm::to_string).collect();
-        Err(AttackError::Parameter {
-            attack: self.name,
-            parameter: "norm",
-            value: norm.to_string(),
-            reason: format!("accepted is {}", known.join(", ")),
-        })
-    }
-}
-
-impl fmt::Debug for Entry {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+use crate::parameters::Parameters;
+use crate::registry::{ATTACKS, Entry};
 
 /// An attack as it is written on the command line, in configurations and in results:
 /// `NAME:PARAMETER=VALUE,…`. [`attacks`](crate::attacks) lists names, parameters and defaults. Shown,
@@ -244,7 +101,9 @@ impl From<AttackSpec> for String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::epsilon::{Epsilon, Norm};
     use crate::pgd::PgdOptions;
+    use crate::warning::Warning;
 
     #[test]
     fn specifications_round_trip() {

@@ -1,23 +1,24 @@
 //! `cure curve`: robust accuracy against ε for one network or several, as a figure and a table.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cure_attacks::{
-    AttackError, AttackSpec, Curve, Epsilon, EvaluationOptions, EvaluationSet, Progress, curve,
+    AttackError, AttackSpec, Curve, Epsilon, EvaluationOptions, EvaluationSet, curve,
 };
 use cure_data::Dataset;
 use cure_network::Loaded;
-use cure_report::plot::{LinePlot, Series};
-use cure_report::{Cell, Figure, Table};
 use serde_json::{Value, json};
 
-use crate::arguments::{DataArguments, General, ModelArguments};
+use crate::arguments::{Confinement, DataArguments, General, MaskArguments, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
 use crate::output::{check_folder, print, write_json};
-use crate::progress;
+use crate::progress::Watcher;
+
+mod figure;
+
+use figure::{draw, table};
 
 /// What is written.
 const FILES: [&str; 4] = ["curve.svg", "curve.png", "curve.csv", "results.json"];
@@ -46,6 +47,8 @@ pub(crate) struct Options {
     /// The attack, without its eps; a step that is given is that of the largest ε and shrinks with it.
     #[arg(long, value_name = "SPEC", default_value = "pgd:norm=linf,steps=20")]
     attack: String,
+    #[command(flatten)]
+    mask: MaskArguments,
     /// The values of ε: FROM..TO@COUNT, or a list as 1/255,2/255,4/255.
     #[arg(long, value_name = "RANGE", default_value = "0..16/255@17")]
     eps: String,
@@ -67,9 +70,12 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         options.network.iter().map(|text| read_network(text)).collect::<Outcome<_>>()?;
     let place = options.data.place()?;
     let weights = networks.iter().map(|(_, weights)| weights.as_path());
-    let inputs: Vec<&Path> = weights.chain(place.as_deref()).collect();
+    let inputs: Vec<&Path> = weights.chain(place.as_deref()).chain(options.mask.inputs()).collect();
     check_folder(&options.out, &FILES, &inputs)?;
     let data = options.data.load()?;
+    let confinement = options.mask.load(&data)?;
+    let set = confinement.set(&data)?;
+    set.confine(&attack).input()?;
     let loaded = networks
         .iter()
         .map(|(name, weights)| {
@@ -89,17 +95,16 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
 
     let mut curves = Vec::with_capacity(loaded.len());
     for (name, network) in &loaded {
-        curves.push((*name, trace(general, options, network, &data, &attack, &epsilons)?));
+        curves.push((*name, trace(general, options, network, &set, &attack, &epsilons)?));
     }
     let figure = draw(&curves, &attack, &data)?;
     std::fs::create_dir_all(&options.out).failed()?;
     let files = figure.save(&options.out, "curve").failed()?;
-    let results = results(general, &loaded, &curves, &data);
+    let results = results(general, &loaded, &curves, &data, &confinement);
     write_json(&options.out.join("results.json"), &results)?;
     let [svg, png, csv] = files.map(|file| file.display().to_string());
-    print(
-        &(table(&curves, &data).to_text() + &warnings(&curves) + &format!("{svg}\n{png}\n{csv}\n")),
-    )
+    let text = table(&curves, &data).to_text() + &confinement.text + &warnings(&curves);
+    print(&(text + &format!("{svg}\n{png}\n{csv}\n")))
 }
 
 fn read_network(text: &str) -> Outcome<(&str, PathBuf)> {
@@ -156,83 +161,23 @@ fn trace(
     general: &General,
     options: &Options,
     loaded: &Loaded,
-    data: &Dataset,
+    set: &EvaluationSet,
     attack: &AttackSpec,
     epsilons: &[Epsilon],
 ) -> Outcome<Curve> {
-    let positions: Vec<usize> = (0..data.len()).collect();
-    let batch = data.batch(&positions).input()?;
-    let set = EvaluationSet::new(batch.images, batch.labels, batch.indices).input()?;
     let frozen = loaded.network.frozen().failed()?;
     let settings = EvaluationOptions {
         seed: general.seed(),
         batch: options.batch,
         ..EvaluationOptions::default()
     };
-    let bar = progress::bar(0, general.quiet);
-    let mut watch = |progress: &Progress<'_>| {
-        bar.set_length(progress.total as u64);
-        bar.set_position(progress.done as u64);
-        bar.set_message(format!("{}, {} standing", progress.stage, progress.standing));
-        if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let found = curve(&frozen, &set, attack, epsilons, &settings, &mut watch);
-    bar.finish_and_clear();
-    match found {
+    let mut watcher = Watcher::new(general.quiet);
+    match curve(&frozen, set, attack, epsilons, &settings, &mut watcher) {
         Err(AttackError::Stopped) => {
             Err(Failure::Interrupted("interrupted; nothing was written".into()))
         }
         other => other.failed(),
     }
-}
-
-fn draw(curves: &[(&str, Curve)], attack: &AttackSpec, data: &Dataset) -> Outcome<Figure> {
-    let caption = format!(
-        "Share of {} {} images of {} that stand; ε = 0 is no attack, bars are 95 % intervals.",
-        data.len(),
-        data.split(),
-        data.name(),
-    );
-    let mut plot = LinePlot::new(
-        format!("Robust accuracy under {}", attack.name()),
-        format!("ε, {} length of the perturbation, pixels in [0, 1]", attack.norm()),
-        "robust accuracy",
-    )
-    .percent_y()
-    .y_range(0.0, 1.0)
-    .caption(caption);
-    for (name, curve) in curves {
-        let clean = (0.0, curve.clean.accuracy, curve.clean.ci95);
-        let points = curve.points.iter().map(|p| (p.epsilon, p.robust_accuracy, p.ci95));
-        let (points, bounds): (Vec<_>, Vec<_>) = std::iter::once(clean)
-            .chain(points)
-            .map(|(epsilon, accuracy, [low, high])| ((epsilon, accuracy), (low, high)))
-            .unzip();
-        plot = plot.series(Series::new(*name, points).with_error(bounds));
-    }
-    plot.draw().failed()
-}
-
-fn table(curves: &[(&str, Curve)], data: &Dataset) -> Table {
-    let names = curves.iter().map(|(name, _)| (*name).to_owned());
-    let columns: Vec<String> = std::iter::once("ε".to_owned()).chain(names).collect();
-    let caption =
-        format!("Robust accuracy, {} {} ({} images)", data.name(), data.split(), data.len());
-    let row = |epsilon: String, accuracies: Vec<f64>| {
-        std::iter::once(Cell::from(epsilon))
-            .chain(accuracies.into_iter().map(|accuracy| Cell::Percent(accuracy, 1)))
-            .collect::<Vec<_>>()
-    };
-    let clean = curves.iter().map(|(_, curve)| curve.clean.accuracy).collect();
-    let mut table = Table::new(caption, columns).row(row("0".into(), clean));
-    let points = curves.first().map_or(0, |(_, curve)| curve.points.len());
-    for position in 0..points {
-        let at = |curve: &Curve| curve.points[position].robust_accuracy;
-        let epsilon = curves[0].1.points[position].epsilon;
-        let shown = Epsilon::new(epsilon).map_or(epsilon.to_string(), Epsilon::notation);
-        table = table.row(row(shown, curves.iter().map(|(_, curve)| at(curve)).collect()));
-    }
-    table
 }
 
 fn warnings(curves: &[(&str, Curve)]) -> String {
@@ -247,6 +192,7 @@ fn results(
     loaded: &[(&str, Loaded)],
     curves: &[(&str, Curve)],
     data: &Dataset,
+    confinement: &Confinement,
 ) -> Value {
     let networks: Vec<Value> = loaded
         .iter()
@@ -265,7 +211,7 @@ fn results(
             })
         })
         .collect();
-    json!({
+    let mut value = json!({
         "tool": concat!("cure ", env!("CARGO_PKG_VERSION")),
         "command": "curve",
         "seed": general.seed(),
@@ -277,5 +223,9 @@ fn results(
             "sha256": data.sha256(),
         },
         "networks": networks,
-    })
+    });
+    if let Some(object) = value.as_object_mut() {
+        object.extend(confinement.json.clone());
+    }
+    value
 }

@@ -1,0 +1,111 @@
+//! What an evaluation says, as JSON and as a table.
+
+use cure_attacks::Evaluation;
+use cure_data::Dataset;
+use cure_network::Loaded;
+use cure_report::{Cell, Table};
+use serde_json::{Map, Value, json};
+
+use crate::arguments::{General, remark_on};
+
+/// The results as `--json` writes them; `confinement` says where attacks were kept.
+pub(crate) fn results(
+    command: &str,
+    evaluation: &Evaluation,
+    loaded: &Loaded,
+    data: &Dataset,
+    general: &General,
+    confinement: &Map<String, Value>,
+) -> Value {
+    let remark = remark_on(data).into_iter();
+    let warnings: Vec<String> =
+        remark.chain(evaluation.warnings.iter().map(ToString::to_string)).collect();
+    let mut value = json!({
+        "tool": concat!("cure ", env!("CARGO_PKG_VERSION")),
+        "command": command,
+        "seed": general.seed(),
+        "device": general.device,
+        "model": {
+            "arch": loaded.network.architecture().name(),
+            "weights_sha256": loaded.sha256,
+            "normalization": loaded.network.normalization().to_string(),
+        },
+        "data": {
+            "name": data.name(),
+            "split": data.split().to_string(),
+            "n": data.len(),
+            "sha256": data.sha256(),
+        },
+        "clean": evaluation.clean,
+        "attacks": evaluation.attacks,
+        "warnings": warnings,
+    });
+    if let Some(object) = value.as_object_mut() {
+        object.extend(confinement.clone());
+        if let Some(worst) = &evaluation.worst_case {
+            object.insert("worst_case".into(), json!(worst));
+        }
+    }
+    value
+}
+
+pub(super) fn describe(
+    evaluation: &Evaluation,
+    loaded: &Loaded,
+    data: &Dataset,
+    general: &General,
+) -> String {
+    let interval = |ci: [f64; 2]| format!("{:.2} – {:.2} %", 100.0 * ci[0], 100.0 * ci[1]);
+    let clean = &evaluation.clean;
+    let mut table = Table::new(
+        format!(
+            "{} on {} {} ({} images), normalisation {}, seed {}",
+            loaded.network.architecture().name(),
+            data.name(),
+            data.split(),
+            data.len(),
+            loaded.network.normalization(),
+            general.seed(),
+        ),
+        ["attack", "accuracy", "of n", "95 % interval", "median |δ|", "forward", "backward", "s"],
+    )
+    .row([
+        Cell::from("none (clean)"),
+        Cell::Percent(clean.accuracy, 2),
+        Cell::from(format!("{}/{}", clean.correct, clean.n)),
+        Cell::from(interval(clean.ci95)),
+    ]);
+    for attack in &evaluation.attacks {
+        table = table.row([
+            Cell::from(attack.spec.as_str()),
+            Cell::Percent(attack.robust_accuracy, 2),
+            Cell::from(format!("{}/{}", attack.robust, attack.n)),
+            Cell::from(interval(attack.ci95)),
+            attack.median_norm.map_or(Cell::Missing, |norm| Cell::Number(norm, 4)),
+            Cell::Count(attack.forward),
+            Cell::Count(attack.backward),
+            Cell::Number(attack.seconds, 1),
+        ]);
+    }
+    if let Some(worst) = &evaluation.worst_case {
+        table = table.row([
+            Cell::from("worst of these, per image"),
+            Cell::Percent(worst.robust_accuracy, 2),
+            Cell::from(format!("{}/{}", worst.robust, worst.n)),
+            Cell::from(interval(worst.ci95)),
+        ]);
+    }
+    let mut text = table.to_text();
+    for attack in &evaluation.attacks {
+        if let Some(lost) = attack.rounded_successes_lost {
+            text.push_str(&format!(
+                "{}: {lost} of its successes do not survive rounding to 8 bits a pixel\n",
+                attack.spec
+            ));
+        }
+    }
+    for warning in &evaluation.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    text
+}
