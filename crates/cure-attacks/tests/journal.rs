@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use common::{network, set_of, uniform};
 use cure_attacks::{
-    AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Journal, Progress,
-    Silent, evaluate, evaluate_with,
+    AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Journal, Norm, Observer,
+    PgdOptions, Progress, Silent, SpsaOptions, evaluate, evaluate_with, masking,
 };
 use cure_network::Frozen;
 
@@ -112,4 +112,33 @@ fn a_journal_of_something_else_is_refused() {
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
     assert!(Journal::open(&folder.path().join("no/where"), "mine").is_err());
+}
+
+#[test]
+fn masking_goes_on_too() {
+    let classifier = network();
+    let set = set(&classifier);
+    let follower = PgdOptions { steps: 3, ..PgdOptions::new(Norm::Linf, "0.02".parse().unwrap()) };
+    let looker =
+        SpsaOptions { steps: 2, samples: 4, ..SpsaOptions::new("0.02".parse().unwrap()) };
+    let run = |observer: &mut dyn Observer, journal: Option<&mut Journal>| {
+        masking(&classifier, &set, [1, 5], &follower, &looker, observer, journal)
+    };
+    let whole = run(&mut Silent, None).unwrap();
+    assert!(whole.n > 10);
+    let folder = tempfile::tempdir().unwrap();
+    for stop_after in 1..5 {
+        let path = folder.path().join(format!("{stop_after}.jsonl"));
+        let mut reports = 0;
+        let mut stop = |_: &Progress<'_>| {
+            reports += 1;
+            if reports > stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let mut journal = Journal::open(&path, "mine").unwrap();
+        let stopped = run(&mut stop, Some(&mut journal));
+        assert!(matches!(stopped, Err(AttackError::Stopped)));
+        let mut journal = Journal::open(&path, "mine").unwrap();
+        assert_eq!(journal.len(), stop_after);
+        assert_eq!(run(&mut Silent, Some(&mut journal)).unwrap(), whole);
+    }
 }

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
+use serde::{Deserialize, Serialize};
 
 use super::inside::Watched;
-use super::journal::Record;
 use super::observer::Reporter;
 use super::tally::Tally;
 use super::{EvaluationOptions, EvaluationSet, Journal, Observer, SampleOutcome, Verdict};
@@ -22,6 +22,14 @@ pub(super) struct Run {
     pub(super) tally: Tally,
     /// All images, the attacked ones replaced, if they were to be kept.
     pub(super) images: Option<Tensor>,
+}
+
+/// One batch under one attack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Record {
+    /// For each image of the batch.
+    outcomes: Vec<SampleOutcome>,
+    tally: Tally,
 }
 
 /// An attack at work.
@@ -52,12 +60,15 @@ impl Attacking<'_> {
         for (index, rows) in correct.chunks(options.batch).enumerate() {
             let place = (position, index);
             let known = journal.as_deref().filter(|_| kept.is_none());
-            let record = match known.and_then(|known| known.recall(place, rows.len())) {
+            let known = known
+                .and_then(|known| known.recall::<Record>(place))
+                .filter(|record| record.outcomes.len() == rows.len());
+            let record = match known {
                 Some(record) => record,
                 None => {
-                    let (record, attacked) = self.batch(place, rows, reporter.observer())?;
+                    let (record, attacked) = self.batch(rows, reporter.observer())?;
                     if let Some(journal) = journal.as_deref_mut() {
-                        journal.note(&record)?;
+                        journal.note(place, &record)?;
                     }
                     if let Some(kept) = &mut kept {
                         let images = attacked.host();
@@ -82,7 +93,6 @@ impl Attacking<'_> {
     /// Attacks the images at `rows`; gives what may be said of each, and the attacked images.
     fn batch(
         &self,
-        place: (usize, usize),
         rows: &[usize],
         observer: &mut dyn Observer,
     ) -> Result<(Record, Tensor)> {
@@ -147,7 +157,7 @@ impl Attacking<'_> {
         }
         tally.seconds = started.elapsed().as_secs_f64();
         drop((before, after));
-        Ok((Record { place, outcomes, tally }, found.images))
+        Ok((Record { outcomes, tally }, found.images))
     }
 }
 

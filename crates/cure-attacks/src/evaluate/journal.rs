@@ -1,25 +1,24 @@
-//! What an evaluation has done so far, on disk: a line for each batch of each attack, so that one
-//! that was interrupted goes on to the same result.
+//! What a long piece of work has done so far, on disk: a line for each batch, so that one that was
+//! interrupted goes on to the same result.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::SampleOutcome;
-use super::tally::Tally;
 use crate::error::{AttackError, Result};
 
-/// One batch under one attack.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
-    /// The attack's position among those of the evaluation, and the batch's among its batches.
-    pub(super) place: (usize, usize),
-    /// For each image of the batch.
-    pub(super) outcomes: Vec<SampleOutcome>,
-    pub(super) tally: Tally,
+/// A line: what was found for the batch of this place. An evaluation's places are its attacks'
+/// positions and those of their batches.
+#[derive(Serialize, Deserialize)]
+struct Line<T> {
+    place: (usize, usize),
+    #[serde(flatten)]
+    record: T,
 }
 
 /// The first line: whose batches these are.
@@ -33,7 +32,7 @@ struct Header {
 pub struct Journal {
     path: PathBuf,
     file: File,
-    known: HashMap<(usize, usize), Record>,
+    known: HashMap<(usize, usize), Value>,
 }
 
 impl Journal {
@@ -67,9 +66,9 @@ impl Journal {
                 }
                 whole += line.len() as u64;
                 while next(&mut line).map_err(io)? {
-                    let Ok(record) = serde_json::from_slice::<Record>(&line) else { break };
+                    let Ok(found) = serde_json::from_slice::<Line<Value>>(&line) else { break };
                     whole += line.len() as u64;
-                    known.insert(record.place, record);
+                    known.insert(found.place, found.record);
                 }
             } else if !line.is_empty()
                 && !b"{\"evaluation\":".starts_with(&line[..line.len().min(14)])
@@ -98,14 +97,14 @@ impl Journal {
         self.known.is_empty()
     }
 
-    /// A batch of so many images, if it is known.
-    pub(super) fn recall(&self, place: (usize, usize), images: usize) -> Option<Record> {
-        self.known.get(&place).filter(|record| record.outcomes.len() == images).cloned()
+    /// What was noted of a place, if anything was.
+    pub(super) fn recall<T: DeserializeOwned>(&self, place: (usize, usize)) -> Option<T> {
+        serde_json::from_value(self.known.get(&place)?.clone()).ok()
     }
 
     /// Notes a batch; it is on the disk when this returns.
-    pub(super) fn note(&mut self, record: &Record) -> Result<()> {
-        self.append(record)
+    pub(super) fn note(&mut self, place: (usize, usize), record: &impl Serialize) -> Result<()> {
+        self.append(&Line { place, record })
     }
 
     fn append(&mut self, value: &impl Serialize) -> Result<()> {

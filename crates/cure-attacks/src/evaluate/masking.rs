@@ -3,10 +3,11 @@
 
 use cure_network::Classifier;
 use cure_tensor::ops;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::inside::Watched;
 use super::observer::Reporter;
-use super::{EvaluationSet, Observer};
+use super::{EvaluationSet, Journal, Observer};
 use crate::check;
 use crate::error::Result;
 use crate::loss::Loss;
@@ -20,7 +21,7 @@ const SUSPICIOUS_SHARE: f64 = 0.01;
 const FEWEST: usize = 2;
 
 /// What both attacks left of the margins.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Masking {
     /// PGD as it ran.
     pub pgd: String,
@@ -47,10 +48,19 @@ impl Masking {
     /// The rule of the verdict.
     pub const RULE: &'static str =
         "suspected where SPSA alone fools 1 % of the attacked images or more, and at least two";
+
+    /// The attacks as [`masking`](fn@masking) runs them: the margin is what is compared, and nobody
+    /// stops at the first success.
+    pub fn attacks(follower: &PgdOptions, looker: &SpsaOptions) -> (PgdOptions, SpsaOptions) {
+        (
+            PgdOptions { loss: Loss::Margin, early_stop: false, ..follower.clone() },
+            SpsaOptions { loss: Loss::Margin, early_stop: false, ..looker.clone() },
+        )
+    }
 }
 
 /// One image's margin, the logit of its class less the largest other one, under both attacks.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaskingRow {
     /// The image's place in its split as stored.
     pub index: usize,
@@ -64,9 +74,11 @@ pub struct MaskingRow {
 
 /// Both attacks on the images that are classified correctly, each to its last step.
 ///
+/// Each batch is noted in `journal`, if there is one, and what it holds already is taken from there.
+///
 /// # Errors
 /// If the set does not fit the classifier, an attack's options are refused, the classifier fails,
-/// or the observer asks to stop.
+/// the observer asks to stop, or with [`AttackError::Journal`](crate::AttackError::Journal).
 pub fn masking(
     classifier: &dyn Classifier,
     set: &EvaluationSet,
@@ -74,45 +86,76 @@ pub fn masking(
     follower: &PgdOptions,
     looker: &SpsaOptions,
     observer: &mut dyn Observer,
+    mut journal: Option<&mut Journal>,
 ) -> Result<Masking> {
-    // The margin is what is compared; and nobody stops at the first success.
-    let follower = PgdOptions { loss: Loss::Margin, early_stop: false, ..follower.clone() };
-    let looker = SpsaOptions { loss: Loss::Margin, early_stop: false, ..looker.clone() };
+    let (follower, looker) = Masking::attacks(follower, looker);
     check::labels(classifier, set.images(), set.labels())?;
     let mut reporter = Reporter::new(observer, 1);
     reporter.stage("PGD and SPSA", set.len())?;
     let mut rows = Vec::new();
     let all: Vec<usize> = (0..set.len()).collect();
-    for part in all.chunks(batch.max(1)) {
-        let logits = check::logits_of(classifier, &ops::select(set.images(), part)?)?;
-        let predictions = check::predictions(&logits);
-        let correct: Vec<usize> = part
-            .iter()
-            .zip(predictions)
-            .filter(|&(&row, class)| class == Some(set.labels()[row]))
-            .map(|(&row, _)| row)
-            .collect();
-        if !correct.is_empty() {
-            let part = set.select(&correct)?;
-            let streams = Streams::new(seed as u64, part.indices());
-            let (images, labels) = (part.images(), part.labels());
-            let region = part.region().cloned();
-            let follower = PgdOptions { region: region.clone(), ..follower.clone() };
-            let looker = SpsaOptions { region, ..looker.clone() };
-            let by_pgd = pgd(classifier, images, labels, &follower, &streams)?;
-            let by_spsa = spsa(classifier, images, labels, &looker, &streams)?;
-            for row in 0..correct.len() {
-                rows.push(MaskingRow {
-                    index: part.indices()[row],
-                    label: labels[row],
-                    pgd_margin: -by_pgd.best_loss[row],
-                    spsa_margin: -by_spsa.best_loss[row],
-                });
+    for (index, part) in all.chunks(batch.max(1)).enumerate() {
+        let place = (0, index);
+        let known = journal.as_deref().and_then(|journal| journal.recall(place));
+        let found = match known {
+            Some(found) => found,
+            None => {
+                let watched = Watched::new(classifier, reporter.observer(), part.len());
+                let found = margins(&watched, set, part, seed, &follower, &looker)?;
+                drop(watched);
+                if let Some(journal) = journal.as_deref_mut() {
+                    journal.note(place, &found)?;
+                }
+                found
             }
-        }
+        };
+        rows.extend(found.rows);
         reporter.advance(part.len(), rows.len())?;
     }
     Ok(judge(&follower.to_string(), &looker.to_string(), rows))
+}
+
+/// One batch.
+#[derive(Serialize, Deserialize)]
+struct Margins {
+    rows: Vec<MaskingRow>,
+}
+
+/// Both attacks on those of `part` that are classified correctly.
+fn margins(
+    classifier: &dyn Classifier,
+    set: &EvaluationSet,
+    part: &[usize],
+    seed: usize,
+    follower: &PgdOptions,
+    looker: &SpsaOptions,
+) -> Result<Margins> {
+    let logits = check::logits_of(classifier, &ops::select(set.images(), part)?)?;
+    let predictions = check::predictions(&logits);
+    let correct: Vec<usize> = part
+        .iter()
+        .zip(predictions)
+        .filter(|&(&row, class)| class == Some(set.labels()[row]))
+        .map(|(&row, _)| row)
+        .collect();
+    if correct.is_empty() {
+        return Ok(Margins { rows: Vec::new() });
+    }
+    let part = set.select(&correct)?;
+    let streams = Streams::new(seed as u64, part.indices());
+    let (images, labels) = (part.images(), part.labels());
+    let region = part.region().cloned();
+    let follower = PgdOptions { region: region.clone(), ..follower.clone() };
+    let looker = SpsaOptions { region, ..looker.clone() };
+    let by_pgd = pgd(classifier, images, labels, &follower, &streams)?;
+    let by_spsa = spsa(classifier, images, labels, &looker, &streams)?;
+    let row = |slot: usize| MaskingRow {
+        index: part.indices()[slot],
+        label: labels[slot],
+        pgd_margin: -by_pgd.best_loss[slot],
+        spsa_margin: -by_spsa.best_loss[slot],
+    };
+    Ok(Margins { rows: (0..correct.len()).map(row).collect() })
 }
 
 fn judge(pgd: &str, spsa: &str, rows: Vec<MaskingRow>) -> Masking {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cure_attacks::{AttackError, Epsilon, Masking, Norm, PgdOptions, SpsaOptions, masking};
+use cure_attacks::{
+    AttackError, Epsilon, Journal, Masking, Norm, PgdOptions, SpsaOptions, masking,
+};
 use cure_report::plot::ScatterPlot;
 use cure_report::{Cell, Figure, Table};
 use serde_json::json;
@@ -11,11 +13,14 @@ use serde_json::json;
 use crate::arguments::{Confinement, DataArguments, General, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
+use crate::journal::Work;
 use crate::output::{check_folder, print, write_json};
 use crate::progress::Watcher;
 
 /// What is written.
-const FILES: [&str; 4] = ["masking.svg", "masking.png", "masking.csv", "results.json"];
+const FILES: [&str; 5] = ["masking.svg", "masking.png", "masking.csv", "results.json", JOURNAL];
+/// Where batches that are done wait for the others.
+const JOURNAL: &str = "masking.jsonl";
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -41,9 +46,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 128)]
     samples: usize,
     /// Images a batch: memory and speed, never results.
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 8)]
     batch: usize,
     /// Where masking.svg, masking.png, masking.csv and results.json go; made if it is not there.
+    /// Until they do, batches that are done wait in masking.jsonl, from which the same command line
+    /// goes on.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -75,17 +82,27 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let frozen = loaded.network.frozen().failed()?;
     let mut watcher = Watcher::new(general.quiet);
     let seed = general.seed() as usize;
-    let found = masking(&frozen, &set, [seed, options.batch], &follower, &looker, &mut watcher);
+    std::fs::create_dir_all(&options.out).failed()?;
+    let path = options.out.join(JOURNAL);
+    let mut journal = {
+        let (follower, looker) = Masking::attacks(&follower, &looker);
+        let attacks = ["masking".into(), follower.to_string(), looker.to_string()];
+        let work = Work { attacks: &attacks, seed: general.seed(), batch: options.batch };
+        let identity = work.identity(&loaded, &data, &serde_json::Map::new());
+        Journal::open(&path, &identity).input()?
+    };
+    let pace = [seed, options.batch];
+    let journaled = Some(&mut journal);
+    let found = masking(&frozen, &set, pace, &follower, &looker, &mut watcher, journaled);
     drop(watcher);
     let found = match found {
         Err(AttackError::Stopped) => {
-            return Err(Failure::Interrupted("interrupted; nothing was written".into()));
+            return Err(Failure::Interrupted("interrupted; the same command goes on".into()));
         }
         other => other.failed()?,
     };
 
     let figure = draw(&found, epsilon)?;
-    std::fs::create_dir_all(&options.out).failed()?;
     let files = figure.save(&options.out, "masking").failed()?;
     let results = json!({
         "tool": concat!("cure ", env!("CARGO_PKG_VERSION")),
@@ -108,6 +125,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         "rows": found.rows,
     });
     write_json(&options.out.join("results.json"), &results)?;
+    std::fs::remove_file(&path).failed()?;
     let [svg, png, csv] = files.map(|file| file.display().to_string());
     print(&(describe(&found) + &format!("{svg}\n{png}\n{csv}\n")))
 }

@@ -8,12 +8,11 @@ use cure_attacks::{
 };
 use cure_data::Dataset;
 use cure_network::Loaded;
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::arguments::{DataArguments, General, ModelArguments, RegionArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
+use crate::journal::Work;
 use crate::output::{check_outputs, print, write_json};
 use crate::progress::Watcher;
 
@@ -108,7 +107,9 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     };
     let mut journal = match &options.journal {
         Some(path) => {
-            let identity = identity(&loaded, &data, &attacks, &settings, &confinement.json);
+            let attacks: Vec<String> = attacks.iter().map(AttackSpec::to_string).collect();
+            let work = Work { attacks: &attacks, seed: settings.seed, batch: settings.batch };
+            let identity = work.identity(&loaded, &data, &confinement.json);
             Some(Journal::open(path, &identity).input()?)
         }
         None => None,
@@ -133,36 +134,6 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         }
     }
     print(&text)
-}
-
-/// All that the results of an evaluation depend on, for its journal.
-fn identity(
-    loaded: &Loaded,
-    data: &Dataset,
-    attacks: &[AttackSpec],
-    settings: &EvaluationOptions,
-    confinement: &Map<String, Value>,
-) -> String {
-    let attacks: Vec<String> = attacks.iter().map(AttackSpec::to_string).collect();
-    let mut indices = Sha256::new();
-    data.indices().iter().for_each(|&index| indices.update((index as u64).to_le_bytes()));
-    let indices: String = indices.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut identity = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "architecture": loaded.network.architecture().name(),
-        "weights": loaded.sha256,
-        "normalization": loaded.network.normalization().to_string(),
-        "data": data.sha256(),
-        "indices": indices,
-        "attacks": attacks,
-        "seed": settings.seed,
-        "batch": settings.batch,
-    });
-    // Only what was asked for.
-    for (name, said) in confinement {
-        identity[name] = said["sha256"].clone();
-    }
-    identity.to_string()
 }
 
 /// Attacks every image of `set`, with progress.

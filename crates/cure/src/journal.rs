@@ -1,0 +1,43 @@
+//! What a journal belongs to.
+
+use cure_data::Dataset;
+use cure_network::Loaded;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// What is done to a set of images by a network.
+pub(crate) struct Work<'a> {
+    pub(crate) attacks: &'a [String],
+    pub(crate) seed: u64,
+    pub(crate) batch: usize,
+}
+
+impl Work<'_> {
+    /// All that its results depend on.
+    pub(crate) fn identity(
+        &self,
+        loaded: &Loaded,
+        data: &Dataset,
+        confinement: &Map<String, Value>,
+    ) -> String {
+        let mut indices = Sha256::new();
+        data.indices().iter().for_each(|&index| indices.update((index as u64).to_le_bytes()));
+        let indices: String = indices.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut identity = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "architecture": loaded.network.architecture().name(),
+            "weights": loaded.sha256,
+            "normalization": loaded.network.normalization().to_string(),
+            "data": data.sha256(),
+            "indices": indices,
+            "attacks": self.attacks,
+            "seed": self.seed,
+            "batch": self.batch,
+        });
+        // Only what was asked for.
+        for (name, said) in confinement {
+            identity[name] = said["sha256"].clone();
+        }
+        identity.to_string()
+    }
+}
