@@ -158,7 +158,10 @@ impl Attack for PgdOptions {
 
     fn check(&self, dimension: Option<usize>, classes: Option<usize>) -> Result<()> {
         self.epsilon.check_within("ε", self.norm, dimension)?;
-        self.step.check_within("step", self.norm, dimension)?;
+        // That of the default follows ε, however small.
+        if self.step != Self::new(self.norm, self.epsilon).step {
+            self.step.check_within("step", self.norm, dimension)?;
+        }
         self.loss.check(ENTRY.name, classes)?;
         let refuse = |parameter, value: String, reason: String| {
             Err(AttackError::Parameter { attack: ENTRY.name, parameter, value, reason })

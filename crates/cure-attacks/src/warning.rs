@@ -169,6 +169,19 @@ pub enum Warning {
     },
 }
 
+impl Warning {
+    /// Whether it is about what several attacks, or one at several ε, say of each other.
+    pub(crate) fn compares_attacks(&self) -> bool {
+        matches!(
+            self,
+            Self::MaskedGradients { .. }
+                | Self::StartMatters { .. }
+                | Self::NotFalling { .. }
+                | Self::RobustWhenGrey { .. }
+        )
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -195,8 +195,9 @@ impl Observer for Listener {
         ControlFlow::Continue(())
     }
 
-    fn inside(&mut self, inside: &Inside) {
+    fn inside(&mut self, inside: &Inside) -> ControlFlow<()> {
         self.0.push(inside.clone());
+        ControlFlow::Continue(())
     }
 }
 

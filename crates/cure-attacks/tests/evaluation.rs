@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 
 use common::{Toy, linear, network, predict, set_of, uniform};
 use cure_attacks::{
-    AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Progress, Silent,
-    Verdict, Warning, evaluate,
+    AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Inside, Norm, Observer,
+    PgdOptions, Progress, Silent, SpsaOptions, Start, Verdict, Warning, evaluate, masking,
 };
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
@@ -262,6 +262,8 @@ fn results_serialise_as_documented() {
         [
             "name",
             "spec",
+            "norm",
+            "epsilon",
             "robust_accuracy",
             "robust",
             "n",
@@ -299,4 +301,78 @@ fn misuse_is_refused_by_name() {
     let far = specs(&["fgsm:norm=l2,eps=2"]);
     let error = evaluate(&classifier, &set, &far, &options, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("did you mean 2/255"), "{error}");
+}
+
+#[test]
+fn a_wrong_class_that_was_not_the_target_is_a_success_all_the_same() {
+    let classifier = network();
+    let set = set_of(&classifier, uniform(5, &[40, 1, 8, 8], 0.0, 1.0));
+    for target in ["next", "least-likely"] {
+        let spec = format!("pgd:eps=0.1,steps=4,target={target}").parse().unwrap();
+        let found =
+            evaluate(&classifier, &set, &[spec], &EvaluationOptions::default(), &mut Silent);
+        let found = found.unwrap();
+        let missed = found.rows.iter().filter(|row| {
+            let outcome = &row.attacks[0];
+            assert_eq!(outcome.verdict == Verdict::Robust, outcome.prediction == Some(row.label));
+            outcome.verdict == Verdict::Fooled
+        });
+        let fooled = missed.count();
+        let result = &found.attacks[0];
+        assert_eq!(result.robust + fooled, 40);
+        assert!(result.on_target.unwrap() < fooled, "{target}: nothing missed its target");
+        assert!(!found.warnings.iter().any(|one| matches!(one, Warning::Unconfirmed { .. })));
+    }
+}
+
+/// Asks to stop the first time it is told what happens inside a batch.
+struct Impatient;
+
+impl Observer for Impatient {
+    fn progress(&mut self, _: &Progress<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn inside(&mut self, _: &Inside) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+#[test]
+fn an_observer_can_stop_inside_a_batch() {
+    let classifier = network();
+    let set = set_of(&classifier, uniform(5, &[4, 1, 8, 8], 0.0, 1.0));
+    // Would take years, and all memory if its directions were listed first.
+    let spec = "spsa:eps=0.01,samples=1000000000000".parse().unwrap();
+    let found = evaluate(&classifier, &set, &[spec], &EvaluationOptions::default(), &mut Impatient);
+    assert!(matches!(found, Err(AttackError::Stopped)));
+}
+
+#[test]
+fn what_masking_cannot_see_is_not_cleared() {
+    let constant = Toy {
+        classes: 2,
+        input: [1, 1, 1],
+        logits: |_: &[f32]| vec![1.0, 0.0],
+        pullback: |_: &[f32], _: &[f32]| vec![0.0],
+    };
+    let images = Tensor::full(&[6, 1, 1, 1], 0.5);
+    let set = EvaluationSet::new(images, vec![0; 6], (0..6).collect()).unwrap();
+    let epsilon = "0.1".parse().unwrap();
+    let follower =
+        PgdOptions { steps: 3, start: Start::Clean, ..PgdOptions::new(Norm::Linf, epsilon) };
+    let looker = SpsaOptions { steps: 2, samples: 4, ..SpsaOptions::new(epsilon) };
+    let found = masking(&constant, &set, [0, 4], &follower, &looker, &mut Silent, None).unwrap();
+    assert_eq!((found.n, found.blind, found.rows.len()), (6, 6, 0));
+    assert!(found.is_undetermined && !found.is_suspected);
+    // PGD has no direction, SPSA goes round it: that is masking itself.
+    let stairs = Toy {
+        classes: 2,
+        input: [1, 1, 1],
+        logits: |image: &[f32]| vec![0.0, if image[0] > 0.505 { 1.0 } else { -1.0 }],
+        pullback: |_: &[f32], _: &[f32]| vec![0.0],
+    };
+    let found = masking(&stairs, &set, [0, 4], &follower, &looker, &mut Silent, None).unwrap();
+    assert_eq!((found.only_by_spsa, found.blind), (6, 0));
+    assert!(found.is_suspected);
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Spy, Toy, linear, network, set_of, uniform};
 use cure_attacks::{
-    AttackSpec, EvaluationOptions, EvaluationSet, Silent, Warning, evaluate, preflight,
+    AttackSpec, EvaluationOptions, EvaluationSet, Silent, Warning, curve, evaluate, preflight,
 };
 use cure_network::Classifier;
 use cure_tensor::{Tensor, ops};
@@ -265,4 +265,27 @@ fn few_classes_are_said_where_they_matter() {
     };
     assert!(is_few("pgd:eps=0.1,loss=dlr"));
     assert!(!is_few("pgd:eps=0.1"));
+}
+
+#[test]
+fn a_curve_is_judged_over_all_its_images_and_each_warning_is_said_once() {
+    let classifier = backwards();
+    let set = halves(&classifier);
+    let kinds = |attack: &str, epsilons: &[&str]| -> Vec<String> {
+        let epsilons: Vec<_> = epsilons.iter().map(|text| text.parse().unwrap()).collect();
+        let attack: AttackSpec = attack.parse().unwrap();
+        let options = EvaluationOptions::default();
+        let found = curve(&classifier, &set, &attack, &epsilons, &options, &mut Silent).unwrap();
+        found.warnings.iter().map(|one| format!("{one:?}")).collect()
+    };
+    let is_said = |all: &[String], kind: &str| all.iter().filter(|one| one.contains(kind)).count();
+    // Steps that go the wrong way find as little at a large ε as at a small one.
+    let blind = "pgd:eps=0.1,random-start=false";
+    let found = kinds(blind, &["0.05", "0.1", "0.2", "0.6"]);
+    assert_eq!(is_said(&found, "NotFalling"), 1, "{found:?}");
+    assert_eq!(is_said(&found, "RobustWhenGrey"), 1, "{found:?}");
+    // Of the few images that noise has left, many withstand; of all images few do.
+    let found = kinds("noise:eps=0.1,draws=40", &["0.1", "0.5", "0.6"]);
+    assert_eq!(is_said(&found, "RobustWhenGrey"), 0, "{found:?}");
+    assert_eq!(is_said(&found, "NotFalling"), 0, "{found:?}");
 }

@@ -119,8 +119,7 @@ fn masking_goes_on_too() {
     let classifier = network();
     let set = set(&classifier);
     let follower = PgdOptions { steps: 3, ..PgdOptions::new(Norm::Linf, "0.02".parse().unwrap()) };
-    let looker =
-        SpsaOptions { steps: 2, samples: 4, ..SpsaOptions::new("0.02".parse().unwrap()) };
+    let looker = SpsaOptions { steps: 2, samples: 4, ..SpsaOptions::new("0.02".parse().unwrap()) };
     let run = |observer: &mut dyn Observer, journal: Option<&mut Journal>| {
         masking(&classifier, &set, [1, 5], &follower, &looker, observer, journal)
     };

@@ -54,6 +54,9 @@ pub enum NetworkError {
         /// The value found.
         value: f32,
     },
+    /// Whoever watches a classifier asked it to stop.
+    #[error("stopped on request")]
+    Stopped,
     /// A normalisation that cannot be applied.
     #[error("normalisation {text}: {reason}")]
     Normalization {

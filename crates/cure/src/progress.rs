@@ -46,9 +46,12 @@ impl Observer for Watcher {
         if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn inside(&mut self, inside: &Inside) {
+    fn inside(&mut self, inside: &Inside) -> ControlFlow<()> {
+        if interrupt::asked() {
+            return ControlFlow::Break(());
+        }
         if self.bar.is_hidden() {
-            return;
+            return ControlFlow::Continue(());
         }
         let member = inside.member.as_ref().map(|member| {
             let (name, position, members) = (member.name, member.position + 1, member.members);
@@ -57,6 +60,7 @@ impl Observer for Watcher {
         let member = member.unwrap_or_default();
         self.bar.set_position(self.done + inside.done() as u64);
         self.bar.set_message(format!("{} ({member}{} forwards)", self.stage, inside.forward));
+        ControlFlow::Continue(())
     }
 }
 

@@ -91,11 +91,7 @@ impl Attacking<'_> {
     }
 
     /// Attacks the images at `rows`; gives what may be said of each, and the attacked images.
-    fn batch(
-        &self,
-        rows: &[usize],
-        observer: &mut dyn Observer,
-    ) -> Result<(Record, Tensor)> {
+    fn batch(&self, rows: &[usize], observer: &mut dyn Observer) -> Result<(Record, Tensor)> {
         /// Rounding of single-precision pixels at the border of the ball.
         const ROUNDING: f64 = 1e-6;
         let Self { classifier, set, spec, options } = *self;
@@ -108,7 +104,8 @@ impl Attacking<'_> {
         let streams = Streams::new(options.seed, part.indices());
         let watched = Watched::new(classifier, observer, rows.len());
         let tell = &mut |member| watched.begin(member);
-        let found = spec.run_telling(&watched, images, labels, &streams, tell)?;
+        let found = spec.run_telling(&watched, images, labels, &streams, tell);
+        let found = found.map_err(|error| watched.explain(error))?;
         // Success is what a fresh forward pass says.
         let predictions = check::predictions(&check::logits_of(classifier, &found.images)?);
 
@@ -130,10 +127,11 @@ impl Attacking<'_> {
         for (slot, &prediction) in predictions.iter().enumerate() {
             let range = slot * length..(slot + 1) * length;
             let changes = before[range.clone()].iter().zip(&after[range]);
-            let is_found = match (&found.targets, prediction) {
-                (_, None) => true,
-                (None, Some(class)) => class != labels[slot],
+            // Any wrong class is one, be it the one that was aimed at or not.
+            let is_found = prediction != Some(labels[slot]);
+            let is_met = match (&found.targets, prediction) {
                 (Some(targets), Some(class)) => class == targets[slot],
+                _ => is_found,
             };
             let norm = spec.norm().of(changes.map(|(&a, &b)| f64::from(b) - f64::from(a)));
             // A minimal-norm attack may have succeeded further away than it is judged at.
@@ -149,7 +147,8 @@ impl Attacking<'_> {
                 fooled.push(slot);
             }
             tally.undecided += usize::from(verdict == Verdict::Undecided);
-            tally.unconfirmed += usize::from(is_found != found.solved[slot]);
+            tally.on_target += usize::from(is_met);
+            tally.unconfirmed += usize::from(is_met != found.solved[slot]);
         }
         if options.recheck_rounded {
             let lost = lost_by_rounding(classifier, &found.images, labels, &fooled)?;

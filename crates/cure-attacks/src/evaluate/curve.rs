@@ -1,15 +1,24 @@
 //! Robust accuracy at many ε in one go: the paper's Figs 6 and 15.
 
+use std::mem::discriminant;
+
 use cure_network::Classifier;
 use serde::Serialize;
 
-use super::{Accuracy, EvaluationOptions, EvaluationSet, Observer, SampleRow, Verdict, evaluate};
+use super::flags::{self, Ran};
+use super::{
+    Accuracy, EvaluationOptions, EvaluationSet, Observer, SampleOutcome, SampleRow, Verdict,
+    evaluate,
+};
 use crate::attack::AttackSpec;
 use crate::epsilon::Epsilon;
 use crate::error::{AttackError, Result};
 use crate::interval::wilson95;
 use crate::registry::Kind;
 use crate::warning::Warning;
+
+/// As where an evaluation judges one ε.
+const ROUNDING: f64 = 1e-6;
 
 /// Robust accuracy against ε.
 #[derive(Clone, Debug)]
@@ -107,10 +116,10 @@ pub fn curve(
             for result in &evaluation.attacks {
                 (forward, backward) = (forward + result.forward, backward + result.backward);
             }
-            for warning in evaluation.warnings {
-                if !found.warnings.contains(&warning) {
-                    found.warnings.push(warning);
-                }
+            // Of each kind one: that of the largest ε that it concerned.
+            for warning in evaluation.warnings.into_iter().filter(|one| !one.compares_attacks()) {
+                found.warnings.retain(|known| discriminant(known) != discriminant(&warning));
+                found.warnings.push(warning);
             }
             rows = Some(evaluation.rows);
         }
@@ -137,13 +146,46 @@ pub fn curve(
             backward,
         });
     }
+    let comparisons = compare(classifier, set, attack, &epsilons, |row, epsilon| {
+        found.broken_at[row].is_none_or(|at| at > epsilon * (1.0 + ROUNDING))
+    });
+    found.warnings.extend(comparisons);
     Ok(found)
+}
+
+/// What the largest ε says of the largest that is half of it or less, over the whole set.
+fn compare(
+    classifier: &dyn Classifier,
+    set: &EvaluationSet,
+    attack: &AttackSpec,
+    epsilons: &[Epsilon],
+    is_robust: impl Fn(usize, f64) -> bool,
+) -> Vec<Warning> {
+    let Some(&last) = epsilons.last() else { return Vec::new() };
+    let half = epsilons.iter().rev().find(|epsilon| epsilon.value() <= last.value() / 2.0);
+    let asked: Vec<Epsilon> = half.copied().into_iter().chain([last]).collect();
+    let specs: Vec<AttackSpec> = asked.iter().map(|&epsilon| attack.at(epsilon)).collect();
+    let ran: Vec<Ran<'_>> = specs.iter().map(|spec| Ran { spec, has_targets: false }).collect();
+    let outcome = |row: usize, epsilon: &Epsilon| SampleOutcome {
+        verdict: match is_robust(row, epsilon.value()) {
+            true => Verdict::Robust,
+            false => Verdict::Fooled,
+        },
+        ..SampleOutcome::not_attacked(None)
+    };
+    let rows: Vec<SampleRow> = (0..set.len())
+        .map(|row| SampleRow {
+            index: set.indices()[row],
+            label: set.labels()[row],
+            clean_prediction: None,
+            attacks: asked.iter().map(|epsilon| outcome(row, epsilon)).collect(),
+        })
+        .collect();
+    flags::after(&ran, &rows, classifier.classes(), set.region().is_some())
 }
 
 /// ε if the image is not robust there, 0 if it is misclassified without an attack.
 fn broken_at(row: &SampleRow, epsilon: Epsilon) -> Option<f64> {
-    /// As where an evaluation judges one ε.
-    const ROUNDING: f64 = 1e-6;
     let outcome = row.attacks.first()?;
     match outcome.verdict {
         Verdict::Misclassified => Some(0.0),

@@ -3,11 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cure_network::{Classifier, Linearized, Result};
+use cure_network::{Classifier, Linearized, NetworkError, Result};
 use cure_tensor::Tensor;
 
 use super::Observer;
 use crate::attack::Member;
+use crate::error::AttackError;
 
 /// Told no more often than this, so that the telling costs nothing.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -40,6 +41,7 @@ struct State<'a> {
     observer: &'a mut dyn Observer,
     inside: Inside,
     told: Instant,
+    is_stopped: bool,
 }
 
 impl<'a> Watched<'a> {
@@ -49,7 +51,16 @@ impl<'a> Watched<'a> {
         images: usize,
     ) -> Self {
         let inside = Inside { images, forward: 0, member: None };
-        Self { classifier, state: Mutex::new(State { observer, inside, told: Instant::now() }) }
+        Self {
+            classifier,
+            state: Mutex::new(State { observer, inside, told: Instant::now(), is_stopped: false }),
+        }
+    }
+
+    /// What an error really is: the classifier fails once the observer has asked to stop.
+    pub(super) fn explain(&self, error: AttackError) -> AttackError {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_stopped { AttackError::Stopped } else { error }
     }
 
     /// A member begins.
@@ -57,18 +68,20 @@ impl<'a> Watched<'a> {
         self.tell(true, |inside| inside.member = Some(member));
     }
 
-    fn note(&self, images: &Tensor) {
+    fn note(&self, images: &Tensor) -> Result<()> {
         let count = images.shape().first().copied().unwrap_or(0) as u64;
         self.tell(false, |inside| inside.forward += count);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_stopped { Err(NetworkError::Stopped) } else { Ok(()) }
     }
 
     fn tell(&self, at_once: bool, change: impl FnOnce(&mut Inside)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { observer, inside, told } = &mut *state;
+        let State { observer, inside, told, is_stopped } = &mut *state;
         change(inside);
         if at_once || told.elapsed() >= PAUSE {
             *told = Instant::now();
-            observer.inside(inside);
+            *is_stopped |= observer.inside(inside).is_break();
         }
     }
 }
@@ -84,13 +97,13 @@ impl Classifier for Watched<'_> {
 
     fn logits(&self, images: &Tensor) -> Result<Tensor> {
         let logits = self.classifier.logits(images)?;
-        self.note(images);
+        self.note(images)?;
         Ok(logits)
     }
 
     fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
         let network = self.classifier.linearize(images)?;
-        self.note(images);
+        self.note(images)?;
         Ok(network)
     }
 }

@@ -37,8 +37,13 @@ pub struct Masking {
     pub only_by_spsa: usize,
     /// Images whose margin SPSA made smaller than PGD did: points below the line y = x.
     pub below_the_line: usize,
+    /// Images that nothing can be said of: SPSA saw no difference to follow, neither attack had a
+    /// direction, or logits were not numbers. They are not among the rows.
+    pub blind: usize,
     /// Whether masking is suspected: [`Masking::RULE`].
     pub is_suspected: bool,
+    /// Whether too many images are blind to say that it is not.
+    pub is_undetermined: bool,
     /// One for each image attacked.
     #[serde(skip)]
     pub rows: Vec<MaskingRow>,
@@ -46,8 +51,8 @@ pub struct Masking {
 
 impl Masking {
     /// The rule of the verdict.
-    pub const RULE: &'static str =
-        "suspected where SPSA alone fools 1 % of the attacked images or more, and at least two";
+    pub const RULE: &'static str = "suspected where SPSA alone fools 1 % of the attacked images or more, and at least two; \
+         else undetermined where 1 % or more are blind to SPSA or to both, or none was attacked";
 
     /// The attacks as [`masking`](fn@masking) runs them: the margin is what is compared, and nobody
     /// stops at the first success.
@@ -92,7 +97,7 @@ pub fn masking(
     check::labels(classifier, set.images(), set.labels())?;
     let mut reporter = Reporter::new(observer, 1);
     reporter.stage("PGD and SPSA", set.len())?;
-    let mut rows = Vec::new();
+    let (mut rows, mut blind) = (Vec::new(), 0);
     let all: Vec<usize> = (0..set.len()).collect();
     for (index, part) in all.chunks(batch.max(1)).enumerate() {
         let place = (0, index);
@@ -110,15 +115,17 @@ pub fn masking(
             }
         };
         rows.extend(found.rows);
+        blind += found.blind;
         reporter.advance(part.len(), rows.len())?;
     }
-    Ok(judge(&follower.to_string(), &looker.to_string(), rows))
+    Ok(judge(&follower.to_string(), &looker.to_string(), rows, blind))
 }
 
 /// One batch.
 #[derive(Serialize, Deserialize)]
 struct Margins {
     rows: Vec<MaskingRow>,
+    blind: usize,
 }
 
 /// Both attacks on those of `part` that are classified correctly.
@@ -139,7 +146,7 @@ fn margins(
         .map(|(&row, _)| row)
         .collect();
     if correct.is_empty() {
-        return Ok(Margins { rows: Vec::new() });
+        return Ok(Margins { rows: Vec::new(), blind: 0 });
     }
     let part = set.select(&correct)?;
     let streams = Streams::new(seed as u64, part.indices());
@@ -155,22 +162,33 @@ fn margins(
         pgd_margin: -by_pgd.best_loss[slot],
         spsa_margin: -by_spsa.best_loss[slot],
     };
-    Ok(Margins { rows: (0..correct.len()).map(row).collect() })
+    // Where PGD alone was blind SPSA's success says so; margins that are no numbers say nothing.
+    let is_seen = |slot: &usize| {
+        let seen_by_spsa = by_spsa.solved[*slot] || !by_spsa.undecided[*slot];
+        let margins = [by_pgd.best_loss[*slot], by_spsa.best_loss[*slot]];
+        seen_by_spsa && margins.iter().all(|margin| margin.is_finite())
+    };
+    let rows: Vec<MaskingRow> = (0..correct.len()).filter(is_seen).map(row).collect();
+    Ok(Margins { blind: correct.len() - rows.len(), rows })
 }
 
-fn judge(pgd: &str, spsa: &str, rows: Vec<MaskingRow>) -> Masking {
+fn judge(pgd: &str, spsa: &str, rows: Vec<MaskingRow>, blind: usize) -> Masking {
     let count = |is: &dyn Fn(&MaskingRow) -> bool| rows.iter().filter(|row| is(row)).count();
     let only_by_spsa = count(&|row| row.spsa_margin < 0.0 && row.pgd_margin >= 0.0);
-    let share = only_by_spsa as f64 / rows.len().max(1) as f64;
+    let n = rows.len() + blind;
+    let is_share = |count: usize| count as f64 >= SUSPICIOUS_SHARE * n as f64;
+    let is_suspected = only_by_spsa >= FEWEST && is_share(only_by_spsa);
     Masking {
         pgd: pgd.into(),
         spsa: spsa.into(),
-        n: rows.len(),
+        n,
         fooled_by_pgd: count(&|row| row.pgd_margin < 0.0),
         fooled_by_spsa: count(&|row| row.spsa_margin < 0.0),
         only_by_spsa,
         below_the_line: count(&|row| row.spsa_margin < row.pgd_margin),
-        is_suspected: only_by_spsa >= FEWEST && share >= SUSPICIOUS_SHARE,
+        blind,
+        is_suspected,
+        is_undetermined: !is_suspected && (n == 0 || blind > 0 && is_share(blind)),
         rows,
     }
 }
@@ -185,12 +203,18 @@ mod tests {
             |pgd_margin, spsa_margin| MaskingRow { index: 0, label: 0, pgd_margin, spsa_margin };
         let mut rows = vec![row(-1.0, -0.5); 197];
         rows.push(row(1.0, -0.1));
-        let found = judge("pgd", "spsa", rows.clone());
+        let found = judge("pgd", "spsa", rows.clone(), 0);
         assert!(!found.is_suspected);
         assert_eq!((found.only_by_spsa, found.below_the_line, found.fooled_by_pgd), (1, 1, 197));
         rows.extend([row(1.0, -0.1), row(2.0, 1.0)]);
-        let found = judge("pgd", "spsa", rows);
-        assert!(found.is_suspected);
+        let blind = judge("pgd", "spsa", [rows.clone(), vec![row(1.0, -0.1)]].concat(), 3);
+        assert!(blind.is_suspected && !blind.is_undetermined && blind.n == 204);
+        let blind = judge("pgd", "spsa", rows[..100].to_vec(), 2);
+        assert!(!blind.is_suspected && blind.is_undetermined);
+        assert!(!judge("pgd", "spsa", rows[..197].to_vec(), 1).is_undetermined);
+        assert!(judge("pgd", "spsa", Vec::new(), 0).is_undetermined);
+        let found = judge("pgd", "spsa", rows, 0);
+        assert!(found.is_suspected && !found.is_undetermined);
         assert_eq!((found.n, found.only_by_spsa, found.below_the_line), (200, 2, 3));
     }
 }

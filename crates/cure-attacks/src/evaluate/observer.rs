@@ -28,7 +28,10 @@ pub trait Observer: Send {
 
     /// Where the batch under attack stands: as each member of an attack made of several begins, else
     /// no more than twenty times a second.
-    fn inside(&mut self, _: &Inside) {}
+    /// `Break` ends the evaluation at the next look at the classifier.
+    fn inside(&mut self, _: &Inside) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 impl<F: FnMut(&Progress<'_>) -> ControlFlow<()> + Send> Observer for F {

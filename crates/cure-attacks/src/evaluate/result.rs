@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MemberResult, Tally};
 use crate::attack::AttackSpec;
+use crate::epsilon::Epsilon;
 use crate::interval::wilson95;
 use crate::warning::Warning;
 
@@ -59,6 +60,10 @@ pub struct AttackResult {
     pub name: String,
     /// Its complete specification.
     pub spec: String,
+    /// The norm that it measures perturbations in.
+    pub norm: String,
+    /// ε in pixels of [0, 1], as the number that the specification stands for; none if it has none.
+    pub epsilon: Option<f64>,
     /// robust/n.
     pub robust_accuracy: f64,
     /// Samples classified correctly before and after the attack.
@@ -70,6 +75,9 @@ pub struct AttackResult {
     /// Among the samples classified correctly before, the share misclassified after; none if
     /// there are no such samples.
     pub attack_success_rate: Option<f64>,
+    /// For an attack with targets, samples that came out as their target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_target: Option<usize>,
     /// The median length of the perturbations found, in the attack's norm, in pixels; those that a
     /// minimal-norm attack found further away than ε included.
     pub median_norm: Option<f64>,
@@ -109,11 +117,14 @@ impl AttackResult {
         Self {
             name: spec.name().into(),
             spec: spec.to_string(),
+            norm: spec.norm().to_string(),
+            epsilon: spec.epsilon().map(Epsilon::value),
             robust_accuracy: robust as f64 / n as f64,
             robust,
             n,
             ci95: wilson95(robust, n),
             attack_success_rate: (correct > 0).then(|| fooled as f64 / correct as f64),
+            on_target: tally.has_targets.then_some(tally.on_target),
             median_norm: median(&norms),
             max_norm: norms.last().copied(),
             undecided: tally.undecided,
@@ -197,7 +208,7 @@ pub struct SampleOutcome {
     pub prediction: Option<usize>,
     /// The length of the perturbation in the attack's norm, in pixels.
     pub norm: f64,
-    /// Whether the returned image is what the attack looked for, within ε or not.
+    /// Whether the returned image is misclassified, within ε or not.
     pub is_found: bool,
     /// Under an attack made of several, the position of the member that solved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

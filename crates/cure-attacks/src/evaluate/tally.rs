@@ -19,6 +19,8 @@ pub(super) struct Tally {
     pub(super) undecided: usize,
     pub(super) unconfirmed: usize,
     pub(super) has_targets: bool,
+    /// Samples that reached their target, or without targets were fooled, however far away.
+    pub(super) on_target: usize,
     pub(super) rise: LateRise,
     /// For an attack made of several, what each of them did.
     pub(super) members: Vec<MemberTally>,
@@ -39,6 +41,7 @@ impl Tally {
         self.undecided += batch.undecided;
         self.unconfirmed += batch.unconfirmed;
         self.has_targets |= batch.has_targets;
+        self.on_target += batch.on_target;
         self.rise.add(&batch.rise);
         members::add(&mut self.members, &batch.members);
     }

@@ -74,8 +74,10 @@ impl<'a> Probes<'a> {
         let point = |slot: usize| &from[slot * length..(slot + 1) * length];
         let mut usable = vec![0u32; rows.len()];
         rows.iter().for_each(|&row| climbers[row].gradient.fill(0.0));
-        let pairs: Vec<usize> = (0..rows.len() * samples).map(|pair| pair / samples).collect();
-        for slots in pairs.chunks(self.labels.len().max(FEW) / 2) {
+        let (pairs, at_once) = (rows.len().saturating_mul(samples), self.labels.len().max(FEW) / 2);
+        for first in (0..pairs).step_by(at_once) {
+            let last = pairs.min(first + at_once);
+            let slots: Vec<usize> = (first..last).map(|pair| pair / samples).collect();
             let directions: Vec<Vec<u64>> = slots
                 .iter()
                 .map(|&slot| {

@@ -157,9 +157,13 @@ fn describe(found: &Masking) -> String {
         .row(["fooled by PGD".into(), Cell::from(share(found.fooled_by_pgd))])
         .row(["fooled by SPSA".into(), Cell::from(share(found.fooled_by_spsa))])
         .row(["fooled by SPSA alone".into(), Cell::from(share(found.only_by_spsa))])
-        .row(["smaller margin under SPSA".into(), Cell::from(share(found.below_the_line))]);
-    let verdict =
-        if found.is_suspected { "gradient masking suspected" } else { "no sign of masking" };
+        .row(["smaller margin under SPSA".into(), Cell::from(share(found.below_the_line))])
+        .row(["blind: nothing to be seen".into(), Cell::from(share(found.blind))]);
+    let verdict = match (found.is_suspected, found.is_undetermined) {
+        (true, _) => "gradient masking suspected",
+        (_, true) => "undetermined",
+        _ => "no sign of masking",
+    };
     format!(
         "{}{}\n{}\nverdict: {verdict} ({})\n",
         table.to_text(),

@@ -6,7 +6,6 @@ use clap::Args;
 use cure_attacks::{
     AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Journal, evaluate_with,
 };
-use cure_data::Dataset;
 use cure_network::Loaded;
 
 use crate::arguments::{DataArguments, General, ModelArguments, RegionArguments};
