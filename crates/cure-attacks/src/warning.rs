@@ -203,8 +203,9 @@ impl fmt::Display for Warning {
             ),
             Self::Undecided { attack, samples, attacked } => write!(
                 out,
-                "{attack}: {samples} of {attacked} attacked samples never had a usable gradient; \
-                 they are not counted as robust"
+                "{attack}: {samples} of {attacked} attacked samples never showed a direction: \
+                 no usable gradient, or no query that changed anything; they are not counted as \
+                 robust"
             ),
             Self::NonFiniteLogits { stage, samples, of } => write!(
                 out,

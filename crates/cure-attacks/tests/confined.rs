@@ -11,6 +11,8 @@ use cure_attacks::{
     EvaluationSet, Inside, Norm, Observer, Progress, Region, Silent, attacks, evaluate,
 };
 
+use cure_tensor::Tensor;
+
 const LENGTH: usize = 64;
 const COUNT: usize = 8;
 
@@ -78,6 +80,23 @@ fn what_may_not_change_does_not() {
             assert!(changed.into_iter().all(may), "{spec} changed what it may not");
         }
     }
+}
+
+#[test]
+fn squares_meet_the_only_pixel_that_may_change() {
+    // Class 1 where the last pixel is bright: nothing else matters, nothing else may change.
+    let mut weight = vec![0.0; LENGTH];
+    weight[LENGTH - 1] = 1.0;
+    let classifier = common::linear(weight, -0.5, [1, 8, 8]);
+    let mut mask = vec![false; LENGTH];
+    mask[LENGTH - 1] = true;
+    let images = Tensor::full(&[3, 1, 8, 8], 0.45);
+    let set = EvaluationSet::new(images, vec![0; 3], vec![0, 1, 2]).unwrap();
+    let set = set.within(Region::of_pixels(mask)).unwrap();
+    let spec = "square:eps=0.1,queries=12".parse().unwrap();
+    let options = EvaluationOptions::default();
+    let found = evaluate(&classifier, &set, &[spec], &options, &mut Silent).unwrap();
+    assert_eq!(found.attacks[0].robust + found.attacks[0].undecided, 0);
 }
 
 #[test]

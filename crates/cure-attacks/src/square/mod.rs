@@ -135,7 +135,8 @@ struct Seeker {
 /// squares are bumps paid for by another square.
 ///
 /// Each sample draws squares of its own, from all places of the image. (The authors' program draws
-/// one for the whole batch, and never reaches the last row and column.)
+/// one for the whole batch, and never reaches the last row and column.) With a mask every square covers
+/// a pixel that may change.
 ///
 /// Without gradients nothing can be said where no query changes the margin: such a sample is
 /// undecided.
@@ -210,8 +211,10 @@ pub fn square(
                 break;
             }
             let side = canvas.side(options.p_init * share(query));
-            let patches: Vec<Patch> =
-                seekers.iter_mut().map(|one| canvas.draw(side, &mut one.random)).collect();
+            let patches: Vec<Patch> = seekers
+                .iter_mut()
+                .map(|one| canvas.draw(side, ball.mask(one.row), &mut one.random))
+                .collect();
             rows = seekers.iter().map(|seeker| seeker.row).collect();
             let points = ball.place(&rows, |slot, center, perturbation| {
                 let changes = perturbation.iter_mut().zip(&seekers[slot].point).zip(center);

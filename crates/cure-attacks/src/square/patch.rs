@@ -42,13 +42,38 @@ impl Canvas {
         side.min(height).min(width)
     }
 
-    pub(super) fn draw(&self, side: usize, random: &mut ChaCha8Rng) -> Patch {
+    /// `free`: where the image may change, if not everywhere; the square then covers such a pixel.
+    pub(super) fn draw(
+        &self,
+        side: usize,
+        free: Option<&[bool]>,
+        random: &mut ChaCha8Rng,
+    ) -> Patch {
         let [channels, height, width] = self.shape;
-        let mut corner =
-            || [random.random_range(0..=height - side), random.random_range(0..=width - side)];
-        let (corner, payer) = (corner(), corner());
+        let anywhere = |random: &mut ChaCha8Rng| {
+            [random.random_range(0..=height - side), random.random_range(0..=width - side)]
+        };
+        let corner = free.and_then(|free| self.around(side, free, random));
+        let corner = corner.unwrap_or_else(|| anywhere(random));
+        let payer = anywhere(random);
         let signs = (0..channels).map(|_| sign(random)).collect();
         Patch { side, corner, signs, payer, is_turned: random.random() }
+    }
+
+    /// A corner whose square covers a free pixel, each of which is as likely; none without any.
+    fn around(&self, side: usize, free: &[bool], random: &mut ChaCha8Rng) -> Option<[usize; 2]> {
+        let [_, height, width] = self.shape;
+        let count = free.iter().filter(|&&is_free| is_free).count();
+        if count == 0 {
+            return None;
+        }
+        let chosen = random.random_range(0..count);
+        let (at, _) = free.iter().enumerate().filter(|&(_, &is_free)| is_free).nth(chosen)?;
+        let (row, column) = (at / width % height, at % width);
+        let mut one = |place: usize, size: usize| {
+            random.random_range((place + 1).saturating_sub(side)..=place.min(size - side))
+        };
+        Some([one(row, height), one(column, width)])
     }
 
     /// The perturbation that the search starts from: in ℓ∞ a stripe of ±ε for each column and
@@ -240,7 +265,7 @@ mod tests {
                     let found = norm.of(values.iter().copied());
                     assert!((found - 0.7).abs() < 1e-9, "{shape:?} {norm} {query}: {found}");
                     let p = 0.8 / f64::from(1 << (query / 8));
-                    let patch = canvas.draw(canvas.side(p), random);
+                    let patch = canvas.draw(canvas.side(p), None, random);
                     let before = values.clone();
                     canvas.apply(&patch, &mut values);
                     let changed = values.iter().zip(&before).filter(|(a, b)| a != b).count();
