@@ -29,7 +29,7 @@ pub(crate) fn images_a_piece(largest_layer: usize) -> usize {
 fn ranges(count: usize, most: usize) -> Vec<Range<usize>> {
     let threads = rayon::current_num_threads();
     if count < 2 * threads {
-        return vec![0..count];
+        return std::iter::once(0..count).collect();
     }
     let pieces = count.div_ceil(most).next_multiple_of(threads).min(count);
     (0..pieces).map(|piece| piece * count / pieces..(piece + 1) * count / pieces).collect()

@@ -106,8 +106,8 @@ pub fn masking(
             Some(found) => found,
             None => {
                 let watched = Watched::new(classifier, reporter.observer(), part.len());
-                let found = margins(&watched, set, part, seed, &follower, &looker)?;
-                drop(watched);
+                let found = margins(&watched, set, part, seed, &follower, &looker)
+                    .map_err(|error| watched.explain(error))?;
                 if let Some(journal) = journal.as_deref_mut() {
                     journal.note(place, &found)?;
                 }

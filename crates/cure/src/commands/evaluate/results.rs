@@ -96,7 +96,19 @@ pub(super) fn describe(
         ]);
     }
     let mut text = table.to_text();
+    text.push_str(&lengths(evaluation));
     for attack in &evaluation.attacks {
+        let members = attack
+            .members
+            .iter()
+            .map(|member| format!("{} {} of {}", member.name, member.solved, member.attacked));
+        let members: Vec<String> = members.collect();
+        if !members.is_empty() {
+            text.push_str(&format!("{} fooled: {}\n", attack.name, members.join(", ")));
+        }
+        if let Some(met) = attack.on_target {
+            text.push_str(&format!("{}: {met} came out as their target\n", attack.spec));
+        }
         if let Some(lost) = attack.rounded_successes_lost {
             text.push_str(&format!(
                 "{}: {lost} of its successes do not survive rounding to 8 bits a pixel\n",
@@ -108,4 +120,17 @@ pub(super) fn describe(
         text.push_str(&format!("warning: {warning}\n"));
     }
     text
+}
+
+/// Every ε in both ways of writing it: 0.031 is not 8/255.
+fn lengths(evaluation: &Evaluation) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for attack in &evaluation.attacks {
+        let Some(epsilon) = attack.epsilon.filter(|_| attack.norm == "linf") else { continue };
+        let line = format!("ε = {epsilon:.6} of the pixel range = {:.3}/255\n", 255.0 * epsilon);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.concat()
 }
