@@ -51,7 +51,7 @@ def autoattack_run(epsilon, **settings):
         from pyautoattack import AutoAttack
 
         logging.getLogger("auto-attack").setLevel(logging.ERROR)
-        attack = AutoAttack(network, norm="Linf", eps=epsilon, seed=0, **settings)
+        attack = AutoAttack(network, norm="Linf", eps=epsilon, seed=torch.initial_seed(), **settings)
         attack.apgd.n_restarts = 1
         found = attack.run_standard_evaluation(images, labels, batch_size=len(images))
         return found[0] if isinstance(found, tuple) else found
@@ -168,6 +168,7 @@ def ours(options, spec):
         results, table = Path(folder) / "results.json", Path(folder) / "rows.csv"
         command = [
             str(options.cure), "evaluate", "--quiet", "--threads", str(options.threads),
+            "--seed", str(options.seed),
             "--weights", str(options.shared / "weights" / file),
             "--normalize", NORMALIZE[options.network],
             "--data", f"cifar10:{options.shared / 'data/cifar10'}", "--limit", str(options.limit),
@@ -210,10 +211,11 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epsilons", nargs="+", default=["0.5", "1"], help="in 1/255")
     parser.add_argument("--rows", nargs="+", required=True, help="beginnings of row names")
+    parser.add_argument("--seed", type=int, default=0, help="of both programs")
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
+    torch.manual_seed(options.seed)
     network = load_published(options.network, options.shared / "weights").requires_grad_(False)
     images, labels = load_cifar10_test(options.shared / "data/cifar10", options.limit)
     with torch.no_grad():
