@@ -13,8 +13,10 @@ use cure_attacks::{
 };
 use cure_network::Frozen;
 
-const ATTACKS: [&str; 2] =
-    ["autoattack:eps=0.02,version=custom,members=fgsm+pgd", "deepfool:norm=l2"];
+const ATTACKS: [&str; 2] = [
+    "autoattack:eps=0.02,version=custom,members=apgd:steps=8+apgd-t:steps=3+fab-t:steps=2+square:queries=15",
+    "deepfool:norm=l2",
+];
 
 fn set(classifier: &Frozen) -> EvaluationSet {
     set_of(classifier, uniform(3, &[23, 1, 8, 8], 0.0, 1.0))

@@ -212,3 +212,25 @@ fn a_journal_goes_on() {
     assert!(message.contains("another network, data, attack"), "{message}");
     assert_eq!(read("j.jsonl"), before);
 }
+
+#[test]
+fn the_document_of_attacks_is_what_the_program_says() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/attacks.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let said = cure(Path::new("."), &["attacks", "list", "--markdown"]);
+    assert!(
+        document.ends_with(&said),
+        "write what `cure attacks list --markdown` says below the introduction"
+    );
+}
+
+#[test]
+fn a_length_is_shown_in_both_ways() {
+    let folder = trained();
+    let said = evaluate(folder.path(), &["--attack", "fgsm:eps=0.031", "--json", "both.json"]);
+    assert!(said.contains("0.031000 of the pixel range = 7.905/255"), "{said}");
+    let json = std::fs::read_to_string(folder.path().join("both.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["attacks"][2]["epsilon"], 0.031);
+    assert_eq!(json["attacks"][2]["norm"], "linf");
+}
