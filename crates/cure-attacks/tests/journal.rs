@@ -14,7 +14,7 @@ use cure_attacks::{
 use cure_network::Frozen;
 
 const ATTACKS: [&str; 2] = [
-    "autoattack:eps=0.02,version=custom,members=apgd:steps=8+apgd-t:steps=3+fab-t:steps=2+square:queries=15",
+    "autoattack:eps=0.02,version=custom,members=apgd-ce:steps=8+apgd-t:steps=3+fab-t:steps=2+square:queries=15",
     "deepfool:norm=l2",
 ];
 

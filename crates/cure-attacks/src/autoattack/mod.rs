@@ -35,7 +35,11 @@ pub(crate) const ENTRY: Entry = Entry {
         Parameter::new("norm", "linf", "linf or l2"),
         Parameter::new("eps", "–", "radius in pixels of [0, 1]; must be given"),
         Parameter::new("version", "standard", "standard, plus, rand or custom"),
-        Parameter::new("members", "–", "of custom: names of attacks joined by +"),
+        Parameter::new(
+            "members",
+            "–",
+            "of custom: attacks joined by +, each with a parameter or none, as apgd-ce:steps=20+square",
+        ),
     ],
     parse,
 };

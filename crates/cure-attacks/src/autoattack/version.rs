@@ -43,11 +43,13 @@ impl Version {
 
     /// The complete specification of each member.
     pub(super) fn members(&self, norm: Norm, epsilon: Epsilon) -> Result<Vec<AttackSpec>> {
-        let written: Vec<&str> = match self {
-            Self::Standard => {
-                vec!["apgd", "apgd-t", "fab-t:targets=9,restarts=1,steps=100", "square"]
-            }
-            Self::Plus => vec![
+        let read = |text: &str| {
+            let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+            format!("{name}:norm={norm},eps={},{rest}", epsilon.notation()).parse()
+        };
+        let written: &[&str] = match self {
+            Self::Standard => &["apgd", "apgd-t", "fab-t:targets=9,restarts=1,steps=100", "square"],
+            Self::Plus => &[
                 "apgd:restarts=5",
                 "apgd:loss=dlr,restarts=5",
                 "fab:restarts=5",
@@ -55,23 +57,20 @@ impl Version {
                 "apgd-t",
                 "fab-t:targets=9,restarts=1,steps=100",
             ],
-            Self::Rand => vec!["apgd:eot=20", "apgd:loss=dlr,eot=20"],
-            Self::Custom(names) => names.iter().map(|name| spelled(name)).collect(),
+            Self::Rand => &["apgd:eot=20", "apgd:loss=dlr,eot=20"],
+            Self::Custom(names) => return names.iter().map(|name| read(&spelled(name))).collect(),
         };
-        let read = |text: &str| {
-            let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-            format!("{name}:norm={norm},eps={},{rest}", epsilon.notation()).parse()
-        };
-        written.into_iter().map(read).collect()
+        written.iter().map(|text| read(text)).collect()
     }
 }
 
-/// The names that AutoAttack's own program knows are understood too.
-fn spelled(name: &str) -> &str {
+/// The names that AutoAttack's own program knows are understood too, with a parameter or without.
+fn spelled(member: &str) -> String {
+    let (name, parameter) = member.split_once(':').unwrap_or((member, ""));
     match name {
-        "apgd-ce" => "apgd:loss=ce",
-        "apgd-dlr" => "apgd:loss=dlr",
-        other => other,
+        "apgd-ce" => format!("apgd:loss=ce,{parameter}"),
+        "apgd-dlr" => format!("apgd:loss=dlr,{parameter}"),
+        _ => member.into(),
     }
 }
 
