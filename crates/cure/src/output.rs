@@ -3,8 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use cure_data::Dataset;
+use cure_network::Loaded;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
+use crate::arguments::General;
 use crate::failure::{Blame, Failure, Outcome};
 
 /// Prints to standard output; that a reader went away (`cure … | head`) is no failure.
@@ -21,6 +25,40 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Outcome {
     let mut text = serde_json::to_string_pretty(value).failed()?;
     text.push('\n');
     cure_report::write_atomically(path, text.as_bytes()).failed()
+}
+
+/// What a network is, in results.
+pub(crate) fn identity_of(loaded: &Loaded) -> Value {
+    json!({
+        "arch": loaded.network.architecture().name(),
+        "weights_sha256": loaded.sha256,
+        "normalization": loaded.network.normalization().to_string(),
+    })
+}
+
+/// What results in JSON begin with: what was run, on which network, if it is one, and which data.
+pub(crate) fn provenance(
+    command: &str,
+    general: &General,
+    loaded: Option<&Loaded>,
+    data: &Dataset,
+) -> Map<String, Value> {
+    let mut head = Map::new();
+    head.insert("tool".into(), concat!("cure ", env!("CARGO_PKG_VERSION")).into());
+    head.insert("command".into(), command.into());
+    head.insert("seed".into(), general.seed().into());
+    head.insert("device".into(), json!(general.device));
+    if let Some(loaded) = loaded {
+        head.insert("model".into(), identity_of(loaded));
+    }
+    let data = json!({
+        "name": data.name(),
+        "split": data.split().to_string(),
+        "n": data.len(),
+        "sha256": data.sha256(),
+    });
+    head.insert("data".into(), data);
+    head
 }
 
 /// Refuses, before any work is done for them, outputs that cannot be written, that would replace one

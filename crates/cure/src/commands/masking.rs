@@ -14,7 +14,7 @@ use crate::arguments::{Confinement, DataArguments, General, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
 use crate::journal::Work;
-use crate::output::{check_folder, print, write_json};
+use crate::output::{check_folder, print, provenance, write_json};
 use crate::progress::Watcher;
 
 /// What is written.
@@ -104,26 +104,10 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
 
     let figure = draw(&found, epsilon)?;
     let files = figure.save(&options.out, "masking").failed()?;
-    let results = json!({
-        "tool": concat!("cure ", env!("CARGO_PKG_VERSION")),
-        "command": "masking",
-        "seed": general.seed(),
-        "device": general.device,
-        "model": {
-            "arch": loaded.network.architecture().name(),
-            "weights_sha256": loaded.sha256,
-            "normalization": loaded.network.normalization().to_string(),
-        },
-        "data": {
-            "name": data.name(),
-            "split": data.split().to_string(),
-            "n": data.len(),
-            "sha256": data.sha256(),
-        },
-        "rule": Masking::RULE,
-        "masking": found,
-        "rows": found.rows,
-    });
+    let mut results = provenance("masking", general, Some(&loaded), &data);
+    results.insert("rule".into(), Masking::RULE.into());
+    results.insert("masking".into(), json!(found));
+    results.insert("rows".into(), json!(found.rows));
     write_json(&options.out.join("results.json"), &results)?;
     std::fs::remove_file(&path).failed()?;
     let [svg, png, csv] = files.map(|file| file.display().to_string());

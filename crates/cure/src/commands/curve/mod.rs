@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::arguments::{Confinement, DataArguments, General, MaskArguments, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
-use crate::output::{check_folder, print, write_json};
+use crate::output::{check_folder, identity_of, print, provenance, write_json};
 use crate::progress::Watcher;
 
 mod figure;
@@ -200,32 +200,15 @@ fn results(
         .map(|((name, loaded), (_, curve))| {
             json!({
                 "name": name,
-                "model": {
-                    "arch": loaded.network.architecture().name(),
-                    "weights_sha256": loaded.sha256,
-                    "normalization": loaded.network.normalization().to_string(),
-                },
+                "model": identity_of(loaded),
                 "clean": curve.clean,
                 "points": curve.points,
                 "warnings": curve.warnings,
             })
         })
         .collect();
-    let mut value = json!({
-        "tool": concat!("cure ", env!("CARGO_PKG_VERSION")),
-        "command": "curve",
-        "seed": general.seed(),
-        "device": general.device,
-        "data": {
-            "name": data.name(),
-            "split": data.split().to_string(),
-            "n": data.len(),
-            "sha256": data.sha256(),
-        },
-        "networks": networks,
-    });
-    if let Some(object) = value.as_object_mut() {
-        object.extend(confinement.json.clone());
-    }
-    value
+    let mut results = provenance("curve", general, None, data);
+    results.insert("networks".into(), networks.into());
+    results.extend(confinement.json.clone());
+    results.into()
 }

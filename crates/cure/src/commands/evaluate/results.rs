@@ -7,6 +7,7 @@ use cure_report::{Cell, Table};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{General, remark_on};
+use crate::output::provenance;
 
 /// The results as `--json` writes them; `confinement` says where attacks were kept.
 pub(crate) fn results(
@@ -20,33 +21,15 @@ pub(crate) fn results(
     let remark = remark_on(data).into_iter();
     let warnings: Vec<String> =
         remark.chain(evaluation.warnings.iter().map(ToString::to_string)).collect();
-    let mut value = json!({
-        "tool": concat!("cure ", env!("CARGO_PKG_VERSION")),
-        "command": command,
-        "seed": general.seed(),
-        "device": general.device,
-        "model": {
-            "arch": loaded.network.architecture().name(),
-            "weights_sha256": loaded.sha256,
-            "normalization": loaded.network.normalization().to_string(),
-        },
-        "data": {
-            "name": data.name(),
-            "split": data.split().to_string(),
-            "n": data.len(),
-            "sha256": data.sha256(),
-        },
-        "clean": evaluation.clean,
-        "attacks": evaluation.attacks,
-        "warnings": warnings,
-    });
-    if let Some(object) = value.as_object_mut() {
-        object.extend(confinement.clone());
-        if let Some(worst) = &evaluation.worst_case {
-            object.insert("worst_case".into(), json!(worst));
-        }
+    let mut results = provenance(command, general, Some(loaded), data);
+    results.insert("clean".into(), json!(evaluation.clean));
+    results.insert("attacks".into(), json!(evaluation.attacks));
+    results.insert("warnings".into(), json!(warnings));
+    results.extend(confinement.clone());
+    if let Some(worst) = &evaluation.worst_case {
+        results.insert("worst_case".into(), json!(worst));
     }
-    value
+    results.into()
 }
 
 pub(super) fn describe(
