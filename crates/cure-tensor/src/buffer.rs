@@ -53,6 +53,7 @@ impl Buffer {
             pool.kept -= values.capacity();
         }
         drop(pool);
+        crate::meter::buffer(kept.is_none());
         let mut values = kept.unwrap_or_else(|| vec![0.0; class]);
         values.resize(len, 0.0);
         Self { values, is_pooled: true }

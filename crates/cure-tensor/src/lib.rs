@@ -12,6 +12,7 @@
 
 mod buffer;
 mod error;
+pub mod meter;
 pub mod ops;
 mod tensor;
 

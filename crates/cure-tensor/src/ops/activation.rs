@@ -121,6 +121,7 @@ impl Activation {
 
 /// σ(a), in the memory of `a` when nobody shares it.
 pub fn activate(kind: Activation, a: Tensor) -> Tensor {
+    let _running = crate::meter::operation("activate");
     // The match is outside the loop so that the ReLU loop vectorises.
     match kind {
         Activation::Relu => super::map(a, |value| if value <= 0.0 { 0.0 } else { value }),
@@ -143,6 +144,7 @@ fn check(operation: &'static str, a: &Tensor, others: &[&Tensor]) -> Result<()> 
 /// # Errors
 /// If the shapes differ.
 pub fn activation_pullback(kind: Activation, a: &Tensor, g: Tensor) -> Result<Tensor> {
+    let _running = crate::meter::operation("activation_pullback");
     check("activation_pullback", a, &[&g])?;
     let shape = g.shape().to_vec();
     let mut output = g.into_buffer();
@@ -176,6 +178,7 @@ pub fn activation_second_order(
     lambda: &Tensor,
     mu: Tensor,
 ) -> Result<Tensor> {
+    let _running = crate::meter::operation("activation_second_order");
     if !kind.is_smooth() {
         return activation_pullback(kind, a, mu);
     }

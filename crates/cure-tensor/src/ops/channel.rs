@@ -44,6 +44,7 @@ fn channels(operation: &'static str, x: &Tensor) -> Result<(usize, usize)> {
 /// # Errors
 /// If `x` has no channel dimension.
 pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
+    let _running = crate::meter::operation("channel_moments");
     let (count, length) = channels("channel_moments", x)?;
     let values = x.cpu();
     let moments = |channel: usize| {
@@ -67,6 +68,7 @@ pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
 /// # Errors
 /// If the shapes differ.
 pub fn channel_sums(a: &Tensor, centre: Option<&[f32]>, b: Option<&Tensor>) -> Result<Vec<f64>> {
+    let _running = crate::meter::operation("channel_sums");
     let operation = "channel_sums";
     let (count, length) = channels(operation, a)?;
     if let Some(b) = b
@@ -102,6 +104,7 @@ pub fn channel_sums(a: &Tensor, centre: Option<&[f32]>, b: Option<&Tensor>) -> R
 /// # Errors
 /// If there is no term, or shapes or lengths differ.
 pub fn channel_combination(terms: &[(&Tensor, &[f32])], constant: &[f32]) -> Result<Tensor> {
+    let _running = crate::meter::operation("channel_combination");
     let operation = "channel_combination";
     let Some((first, _)) = terms.first() else {
         return Err(TensorError::shape(operation, "at least one term", &[]));

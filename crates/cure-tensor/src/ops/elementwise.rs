@@ -14,6 +14,7 @@ fn same_shape(operation: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
 
 /// `f(x)` for each element, in the memory of `x` when nobody shares it.
 pub fn map(x: Tensor, f: impl Fn(f32) -> f32 + Sync) -> Tensor {
+    let _running = crate::meter::operation("map");
     let shape = x.shape().to_vec();
     let mut values = x.into_buffer();
     over_pieces(&mut values, |_, piece| piece.iter_mut().for_each(|value| *value = f(*value)));
@@ -25,6 +26,7 @@ pub fn map(x: Tensor, f: impl Fn(f32) -> f32 + Sync) -> Tensor {
 /// # Errors
 /// If the shapes differ.
 pub fn zip_map(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Tensor> {
+    let _running = crate::meter::operation("zip_map");
     same_shape("zip_map", a, b)?;
     let (left, right) = (a.cpu(), b.cpu());
     let mut output = Buffer::stale(left.len());
@@ -64,6 +66,7 @@ pub fn scale(factor: f32, x: Tensor) -> Tensor {
 /// # Errors
 /// If the shapes differ.
 pub fn axpy(a: f32, x: &Tensor, y: Tensor) -> Result<Tensor> {
+    let _running = crate::meter::operation("axpy");
     same_shape("axpy", &y, x)?;
     let shape = y.shape().to_vec();
     let mut output = y.into_buffer();

@@ -21,6 +21,7 @@ fn swap_leading(x: &Tensor, first: usize, second: usize, run: usize) -> Buffer {
 /// # Errors
 /// If `x` has fewer than two dimensions.
 pub fn channel_major(x: &Tensor) -> Result<Tensor> {
+    let _running = crate::meter::operation("channel_major");
     let [n, c, rest @ ..] = x.shape() else {
         return Err(TensorError::shape("channel_major", "[N, C, …]", x.shape()));
     };
@@ -34,6 +35,7 @@ pub fn channel_major(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If `x` has fewer than two dimensions.
 pub fn sample_major(x: &Tensor) -> Result<Tensor> {
+    let _running = crate::meter::operation("sample_major");
     // The exchange of the two leading dimensions is its own inverse.
     channel_major(x)
 }
@@ -43,6 +45,7 @@ pub fn sample_major(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If `x` is not four-dimensional.
 pub fn flatten(x: &Tensor) -> Result<Tensor> {
+    let _running = crate::meter::operation("flatten");
     let [c, n, h, w] = x.dims("flatten", "[C, N, H, W]")?;
     let (values, plane) = (x.cpu(), h * w);
     let mut output = Buffer::stale(values.len());
@@ -60,6 +63,7 @@ pub fn flatten(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If `x` does not have the features of `[channels, N, height, width]`.
 pub fn unflatten(x: &Tensor, channels: usize, height: usize, width: usize) -> Result<Tensor> {
+    let _running = crate::meter::operation("unflatten");
     let [features, n, 1, 1] = x.dims("unflatten", "[F, N, 1, 1]")? else {
         return Err(TensorError::shape("unflatten", "[F, N, 1, 1]", x.shape()));
     };
@@ -84,6 +88,7 @@ pub fn unflatten(x: &Tensor, channels: usize, height: usize, width: usize) -> Re
 /// # Errors
 /// If a position is past the last row.
 pub fn select(x: &Tensor, positions: &[usize]) -> Result<Tensor> {
+    let _running = crate::meter::operation("select");
     let [rows, rest @ ..] = x.shape() else {
         return Err(TensorError::shape("select", "[N, …]", x.shape()));
     };
@@ -111,6 +116,7 @@ pub fn select(x: &Tensor, positions: &[usize]) -> Result<Tensor> {
 /// # Errors
 /// If there is none, or their rows differ in shape.
 pub fn concatenate(parts: &[&Tensor]) -> Result<Tensor> {
+    let _running = crate::meter::operation("concatenate");
     let Some(([_, rest @ ..], _)) = parts.first().map(|first| (first.shape(), ())) else {
         return Err(TensorError::shape("concatenate", "at least one tensor [N, …]", &[]));
     };

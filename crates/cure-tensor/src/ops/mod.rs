@@ -21,6 +21,7 @@ pub use convolution::{
 pub use elementwise::{add, axpy, map, scale, subtract, zip_map};
 pub use layout::{channel_major, concatenate, flatten, sample_major, select, unflatten};
 pub use parallel::alone;
+pub(crate) use parallel::is_alone;
 pub use pooling::{
     average_pool, average_pool_transpose, global_average, global_average_transpose, subsample,
     subsample_transpose,

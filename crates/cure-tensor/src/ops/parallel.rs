@@ -52,7 +52,7 @@ pub fn alone<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Whether work is not to be shared out.
-pub(super) fn is_alone() -> bool {
+pub(crate) fn is_alone() -> bool {
     ALONE.get()
 }
 

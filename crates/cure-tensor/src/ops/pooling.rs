@@ -28,6 +28,7 @@ pub fn global_average_transpose(g: &Tensor, height: usize, width: usize) -> Resu
 /// # Errors
 /// If `x` is not four-dimensional or smaller than one window.
 pub fn average_pool(x: &Tensor, size: [usize; 2]) -> Result<Tensor> {
+    let _running = crate::meter::operation("average_pool");
     let [c, n, h, w] = x.dims("average_pool", "[C, N, H, W]")?;
     let [kh, kw] = size;
     if kh == 0 || kw == 0 || kh > h || kw > w {
@@ -65,6 +66,7 @@ pub fn average_pool_transpose(
     height: usize,
     width: usize,
 ) -> Result<Tensor> {
+    let _running = crate::meter::operation("average_pool_transpose");
     let [c, n, oh, ow] = g.dims("average_pool_transpose", "[C, N, H, W]")?;
     let [kh, kw] = size;
     if kh == 0 || kw == 0 || oh != height / kh || ow != width / kw {
@@ -94,6 +96,7 @@ pub fn average_pool_transpose(
 /// # Errors
 /// If `x` is not four-dimensional, has more channels than asked for, or the stride is 0.
 pub fn subsample(x: &Tensor, stride: usize, channels: usize) -> Result<Tensor> {
+    let _running = crate::meter::operation("subsample");
     let [c, n, h, w] = x.dims("subsample", "[C, N, H, W]")?;
     if stride == 0 || channels < c {
         return Err(TensorError::shape(
@@ -129,6 +132,7 @@ pub fn subsample_transpose(
     height: usize,
     width: usize,
 ) -> Result<Tensor> {
+    let _running = crate::meter::operation("subsample_transpose");
     let [c, n, oh, ow] = g.dims("subsample_transpose", "[C, N, H, W]")?;
     if stride == 0 || channels > c || oh != height.div_ceil(stride) || ow != width.div_ceil(stride)
     {

@@ -26,6 +26,7 @@ fn reduce(
 /// # Errors
 /// If the shapes differ.
 pub fn sample_dot(a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+    let _running = crate::meter::operation("sample_dot");
     let (count, length) = rows("sample_dot", a)?;
     if a.shape() != b.shape() {
         return Err(TensorError::shape("sample_dot", format!("{:?}", a.shape()), b.shape()));
@@ -44,6 +45,7 @@ pub fn sample_dot(a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
 /// # Errors
 /// If `x` has no sample dimension.
 pub fn sample_l2(x: &Tensor) -> Result<Vec<f64>> {
+    let _running = crate::meter::operation("sample_l2");
     reduce("sample_l2", x, |row| {
         row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
     })
@@ -54,6 +56,7 @@ pub fn sample_l2(x: &Tensor) -> Result<Vec<f64>> {
 /// # Errors
 /// If `x` has no sample dimension.
 pub fn sample_l1(x: &Tensor) -> Result<Vec<f64>> {
+    let _running = crate::meter::operation("sample_l1");
     reduce("sample_l1", x, |row| row.iter().map(|&value| f64::from(value.abs())).sum())
 }
 
@@ -62,6 +65,7 @@ pub fn sample_l1(x: &Tensor) -> Result<Vec<f64>> {
 /// # Errors
 /// If `x` has no sample dimension.
 pub fn sample_linf(x: &Tensor) -> Result<Vec<f64>> {
+    let _running = crate::meter::operation("sample_linf");
     reduce("sample_linf", x, |row| {
         row.iter().fold(0.0, |most: f64, &value| {
             // `max` prefers a number to NaN; here NaN must win, and stay.
@@ -79,6 +83,7 @@ pub fn sample_linf(x: &Tensor) -> Result<Vec<f64>> {
 /// # Errors
 /// If the number of factors is not the number of samples.
 pub fn scale_samples(x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+    let _running = crate::meter::operation("scale_samples");
     let (count, length) = rows("scale_samples", x)?;
     if factors.len() != count {
         return Err(TensorError::shape(
@@ -133,5 +138,6 @@ pub fn direction_of_sign(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If shapes or lengths differ.
 pub fn perturb(x: &Tensor, v: &Tensor, factors: &[f32]) -> Result<Tensor> {
+    let _running = crate::meter::operation("perturb");
     super::add(scale_samples(v, factors)?, x)
 }

@@ -30,6 +30,7 @@ fn probabilities_into(logits: &[f32], out: &mut [f64]) -> f64 {
 /// # Errors
 /// If `logits` is not `[N, K]`.
 pub fn softmax(logits: &Tensor) -> Result<Tensor> {
+    let _running = crate::meter::operation("softmax");
     let [n, k] = logits.dims("softmax", "[N, K]")?;
     let mut output = Vec::with_capacity(n * k);
     let mut row = vec![0.0; k];
@@ -48,6 +49,7 @@ pub fn softmax(logits: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the shapes differ or a label is not below `K`.
 pub fn cross_entropy(logits: &Tensor, labels: &[usize]) -> Result<CrossEntropy> {
+    let _running = crate::meter::operation("cross_entropy");
     let [n, k] = logits.dims("cross_entropy", "[N, K]")?;
     if labels.len() != n {
         return Err(TensorError::shape("cross_entropy", format!("[{n}] labels"), &[labels.len()]));
@@ -91,6 +93,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[usize]) -> Result<CrossEntropy> 
 /// # Errors
 /// If the shapes differ.
 pub fn softmax_covariance(probabilities: &Tensor, v: &Tensor) -> Result<Tensor> {
+    let _running = crate::meter::operation("softmax_covariance");
     let [n, k] = probabilities.dims("softmax_covariance", "[N, K]")?;
     if v.shape() != [n, k] {
         return Err(TensorError::shape("softmax_covariance", format!("[{n}, {k}]"), v.shape()));

@@ -26,6 +26,8 @@ pub fn convolution(
     let geometry = Geometry::new(operation, x.shape(), kernel.weight().shape(), window)?;
     let shape = geometry.output_shape();
     epilogue.check(operation, &shape)?;
+    let path = super::path(&geometry);
+    let _running = geometry.running(operation, path);
     let output = if super::winograd::applies(&geometry) {
         super::winograd::correlate(x.cpu(), kernel.packed(&geometry), &geometry, epilogue)
     } else {

@@ -1,6 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::winograd::Packed;
+use crate::meter::{self, Running};
 use crate::{Result, Tensor, TensorError};
 
 /// How a kernel is laid over its input; the same in both directions of the plane.
@@ -139,6 +140,16 @@ impl Geometry {
     /// Output positions of the whole batch.
     pub(super) fn positions(&self) -> usize {
         self.batch * self.output[0] * self.output[1]
+    }
+
+    /// What a recording says of a convolution, or of either of its transposes.
+    pub(super) fn running(&self, operation: &'static str, path: &'static str) -> Running {
+        meter::convolution(operation, path, || {
+            let [kh, kw] = self.kernel;
+            let weight = vec![self.channels_out, self.channels_in_a_group(), kh, kw];
+            let each = (self.channels_in_a_group() * self.taps()) as u64;
+            (weight, (self.channels_out * self.positions()) as u64 * each)
+        })
     }
 
     pub(super) fn input_shape(&self) -> [usize; 4] {

@@ -23,5 +23,9 @@ pub use geometry::{Kernel, Window};
 pub use input_gradient::convolution_input_gradient;
 pub use weight_gradient::convolution_weight_gradient;
 
+fn path(geometry: &geometry::Geometry) -> &'static str {
+    if winograd::applies(geometry) { "transformed" } else { "columns" }
+}
+
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,7 @@ pub fn convolution_weight_gradient(
             return Err(TensorError::shape(operation, expected, g.shape()));
         }
     }
+    let _running = geometry.running(operation, super::path(&geometry));
     if super::winograd::applies(&geometry) {
         return Ok(Tensor::trusted(
             weight_shape,
