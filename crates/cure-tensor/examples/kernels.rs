@@ -1,5 +1,5 @@
 //! Speed of the convolution kernels, layer by layer: `cargo run --release -p cure-tensor
-//! --example kernels [threads]`.
+//! --example kernels [threads [first-layer last-layer]]`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 use cure_tensor::{
     Tensor,
@@ -22,7 +22,9 @@ fn main() {
     let threads: usize = std::env::args().nth(1).and_then(|t| t.parse().ok()).unwrap_or(2);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
     println!("{:>28} {:>9} {:>9} {:>9}  GFLOP/s", "layer", "forward", "input", "weight");
-    for (ci, co, size, side, stride, batch) in [
+    let argument =
+        |n: usize, or: usize| std::env::args().nth(n).and_then(|t| t.parse().ok()).unwrap_or(or);
+    let layers = [
         (3, 16, 32, 3, 1, 128),
         (16, 16, 32, 3, 1, 128),
         (16, 32, 32, 3, 2, 128),
@@ -38,7 +40,9 @@ fn main() {
         (256, 512, 8, 3, 2, 64),
         (512, 512, 4, 3, 1, 64),
         (64, 128, 32, 1, 2, 64),
-    ] {
+    ];
+    let last = argument(3, layers.len());
+    for &(ci, co, size, side, stride, batch) in &layers[argument(2, 0).min(last)..last] {
         let window = Window::new(stride, side / 2);
         let x = Tensor::full(&[ci, batch, size, size], 0.5);
         let k = Tensor::full(&[co, ci, side, side], 0.01);

@@ -1,5 +1,6 @@
 use std::sync::{Arc, OnceLock};
 
+use super::direct;
 use super::winograd::Packed;
 use crate::meter::{self, Running};
 use crate::{Result, Tensor, TensorError};
@@ -22,19 +23,19 @@ impl Window {
     }
 }
 
-/// Convolution weights, `[C_out, C_in/groups, kh, kw]`, and, once somebody pulls back through
-/// them, their mirror image.
+/// Convolution weights, `[C_out, C_in/groups, kh, kw]`, and, once somebody needs them, what
+/// the products read.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     weight: Tensor,
-    mirrored: Arc<OnceLock<Tensor>>,
     packed: Arc<[OnceLock<Packed>; 2]>,
+    direct: Arc<[OnceLock<Arc<direct::Packed>>; 2]>,
 }
 
 impl Kernel {
     /// Wraps `weight`, `[C_out, C_in/groups, kh, kw]`; its shape is checked when it is used.
     pub fn new(weight: Tensor) -> Self {
-        Self { weight, mirrored: Arc::default(), packed: Arc::default() }
+        Self { weight, packed: Arc::default(), direct: Arc::default() }
     }
 
     /// The weights as given.
@@ -42,9 +43,11 @@ impl Kernel {
         &self.weight
     }
 
-    /// `[C_in, C_out/groups, kh, kw]`, turned by 180°: the kernel of the stride-1 pull back.
-    pub(super) fn mirrored(&self, geometry: &Geometry) -> &Tensor {
-        self.mirrored.get_or_init(|| mirror(&self.weight, geometry))
+    /// The weights as plain sums read them.
+    pub(super) fn direct(&self, plan: &direct::Plan, geometry: &Geometry) -> Arc<direct::Packed> {
+        let new = || Arc::new(direct::Packed::new(plan, self.weight.cpu(), geometry.taps()));
+        let packed = self.direct[usize::from(plan.is_pull_back)].get_or_init(new);
+        if packed.serves(plan) { packed.clone() } else { new() }
     }
 
     /// The weights as the transformed product reads them.
@@ -60,25 +63,6 @@ impl Kernel {
             Packed::mirrored(self.weight.cpu(), geometry.channels_out, geometry.channels_in)
         })
     }
-}
-
-fn mirror(weight: &Tensor, geometry: &Geometry) -> Tensor {
-    let (inner, outer) = (geometry.channels_in_a_group(), geometry.channels_out_a_group());
-    let taps = geometry.taps();
-    let values = weight.cpu();
-    let mut output = crate::buffer::Buffer::stale(values.len());
-    super::super::parallel::over_rows(&mut output, outer * taps, |channel_in, row| {
-        let (group, i) = (channel_in / inner, channel_in % inner);
-        for o in 0..outer {
-            let from = ((group * outer + o) * inner + i) * taps;
-            let to = &mut row[o * taps..(o + 1) * taps];
-            for (to, &value) in to.iter_mut().zip(values[from..from + taps].iter().rev()) {
-                *to = value;
-            }
-        }
-    });
-    let shape = [geometry.channels_in, outer, geometry.kernel[0], geometry.kernel[1]];
-    Tensor::trusted(&shape, output)
 }
 
 /// Every extent of one convolution, checked against each other.
@@ -175,28 +159,4 @@ impl Geometry {
             window: Window { stride: 1, padding: kh - 1 - padding, groups },
         })
     }
-
-    /// Input channels whose columns are multiplied at a time: an inner length of at most
-    /// [`super::product::LONGEST_INNER`], unless one channel alone is longer.
-    pub(super) fn channels_a_block(&self) -> usize {
-        (super::product::LONGEST_INNER / self.taps()).clamp(1, self.channels_in_a_group())
-    }
-
-    /// Output positions a tile, for rows of scratch memory of `depth` values a position: as
-    /// many as keep the tile in a second-level cache, in whole rows of the plane if possible.
-    pub(super) fn tile(&self, depth: usize) -> usize {
-        /// Values that a tile may take of the cache.
-        const BUDGET: usize = 300 * 1024;
-        /// Both the widest register tile of the product (48 rows) and a cache line divide it.
-        const UNIT: usize = 48;
-        let most = (BUDGET / depth.max(1)).clamp(2 * UNIT, 24 * UNIT);
-        let width = self.output[1];
-        let whole = UNIT * width / gcd(UNIT, width);
-        let unit = if whole <= most { whole } else { UNIT };
-        most / unit * unit
-    }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

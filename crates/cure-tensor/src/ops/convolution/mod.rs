@@ -8,12 +8,13 @@
 //! of stride 1 take a quarter of the products, on transformed tiles ([`winograd`]), with the same
 //! promise.
 
-mod columns;
+mod direct;
 mod epilogue;
 mod forward;
 mod geometry;
 mod input_gradient;
-mod product;
+mod scratch;
+mod tile;
 mod weight_gradient;
 mod winograd;
 
@@ -24,7 +25,7 @@ pub use input_gradient::convolution_input_gradient;
 pub use weight_gradient::convolution_weight_gradient;
 
 fn path(geometry: &geometry::Geometry) -> &'static str {
-    if winograd::applies(geometry) { "transformed" } else { "columns" }
+    if winograd::applies(geometry) { "transformed" } else { "direct" }
 }
 
 #[cfg(test)]

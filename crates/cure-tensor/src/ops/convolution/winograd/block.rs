@@ -7,6 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use super::super::super::parallel::dispatch;
 use super::super::epilogue::Ending;
+use super::super::tile::{LONGEST_VECTOR, load, store, transpose};
 use super::{PATCH, POINTS, TILE, points};
 
 /// The tiles of the planes of a batch, in rows: through the columns of a plane first, then its rows,
@@ -58,29 +59,6 @@ impl Tiling {
 
 const TAPS_SQUARED: usize = 9;
 
-/// A transform of columns. Not a closure: those are compiled without the caller's instructions.
-trait Transform<const R: usize> {
-    fn apply<S: Simd>(simd: S, column: [S::f32s; R]) -> [S::f32s; PATCH];
-}
-
-struct Input;
-
-impl Transform<PATCH> for Input {
-    #[inline(always)]
-    fn apply<S: Simd>(simd: S, column: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
-        points::input(simd, column)
-    }
-}
-
-struct OutputAdjoint;
-
-impl Transform<TILE> for OutputAdjoint {
-    #[inline(always)]
-    fn apply<S: Simd>(simd: S, column: [S::f32s; TILE]) -> [S::f32s; PATCH] {
-        points::output_adjoint(simd, column)
-    }
-}
-
 /// Consecutive rows of tiles, side by side in vectors: what is transformed together.
 pub(super) struct Block {
     tiling: Tiling,
@@ -91,6 +69,8 @@ pub(super) struct Block {
     /// For each vector the lanes whose tile has a neighbour to its left, then those with one to its
     /// right, as 1 and 0, in the order in which columns are told apart.
     neighbours: Vec<f32>,
+    /// Where in a vector each of its tiles comes to lie.
+    order: Vec<usize>,
     /// Where each row of tiles lies.
     places: Vec<Place>,
     /// Where image rows are whole vectors and whole tiles, and planes whole rows of tiles: for each
@@ -116,6 +96,11 @@ impl Block {
         self.vectors * self.lanes
     }
 
+    /// The place, among all tiles, of the values of tile `tile`.
+    fn position(&self, tile: usize) -> usize {
+        tile / self.lanes * self.lanes + self.order[tile % self.lanes]
+    }
+
     /// Columns before the first tile and after the last one of a staged line, which neighbours read.
     fn slack(&self) -> usize {
         self.lanes.max(TILE)
@@ -126,28 +111,22 @@ impl Block {
         TILE * self.width() + 2 * self.slack()
     }
 
-    /// Values of scratch memory that a channel is staged in.
+    /// Values of scratch memory that a channel is staged in, or one row of tiles of 16 channels.
     pub(super) fn staging(&self) -> usize {
-        PATCH * self.line()
+        (PATCH * self.line()).max(TILE * self.tiling.width * LONGEST_VECTOR)
     }
 
-    /// Copies `count` image rows of each tile, from `above` rows over its first one, to lines. `W` is
-    /// the width of an image row, or 0 for any.
+    /// Copies the six image rows that each tile reads, from one over its first one, to lines. `W` is the
+    /// width of an image row, or 0 for any.
     #[inline(always)]
-    fn stage<const W: usize>(
-        &self,
-        plane: &[f32],
-        above: usize,
-        count: usize,
-        staging: &mut [f32],
-    ) {
+    fn stage<const W: usize>(&self, plane: &[f32], staging: &mut [f32]) {
         let Tiling { height, width, across, .. } = self.tiling;
         let length = self.line();
-        for (r, line) in staging.chunks_exact_mut(length).take(count).enumerate() {
+        for (r, line) in staging.chunks_exact_mut(length).enumerate() {
             let (_, line) = line.split_at_mut(self.slack());
             let mut outs = line.chunks_exact_mut(TILE * across);
             for (place, out) in self.places.iter().zip(&mut outs) {
-                let y = (place.row + r).wrapping_sub(above);
+                let y = (place.row + r).wrapping_sub(1);
                 if y < height {
                     copy::<W>(&plane[place.sample + y * width..][..width], &mut out[..width]);
                     out[width..].fill(0.0);
@@ -159,26 +138,20 @@ impl Block {
         }
     }
 
-    /// Transforms the columns of every tile: `R` image rows from `above` rows over the tile's first
-    /// one, each a vector, become the six lines of the staging memory.
+    /// Transforms the columns of every tile: the six image rows from one over the tile's first one, each a
+    /// vector, become the six lines of the staging memory.
     ///
     /// # Safety
     /// `staging` holds [`Block::staging`] values.
     #[inline(always)]
-    unsafe fn transform_columns<S: Simd, T: Transform<R>, const R: usize>(
-        &self,
-        simd: S,
-        plane: &[f32],
-        above: usize,
-        staging: &mut [f32],
-    ) {
+    unsafe fn transform_columns<S: Simd>(&self, simd: S, plane: &[f32], staging: &mut [f32]) {
         let (line, lanes, zero) = (self.line(), self.lanes, simd.splat_f32s(0.0));
         let Tiling { height, width, .. } = self.tiling;
         if self.direct.is_none() {
             match width {
-                4 => self.stage::<4>(plane, above, R, staging),
-                8 => self.stage::<8>(plane, above, R, staging),
-                _ => self.stage::<0>(plane, above, R, staging),
+                4 => self.stage::<4>(plane, staging),
+                8 => self.stage::<8>(plane, staging),
+                _ => self.stage::<0>(plane, staging),
             }
         }
         // SAFETY: lines are as long as all tiles; image rows lie within the plane.
@@ -188,7 +161,7 @@ impl Block {
             if self.direct.is_none() {
                 while at < end {
                     let column = std::array::from_fn(|r| load::<S>(at.add(r * line)));
-                    let column = T::apply(simd, column);
+                    let column = points::input(simd, column);
                     (0..PATCH).for_each(|r| store(at.add(r * line), column[r]));
                     at = at.add(lanes);
                 }
@@ -198,10 +171,10 @@ impl Block {
                 let image = plane[place.sample..][..height * width].as_ptr();
                 for chunk in (0..width).step_by(lanes) {
                     let column = std::array::from_fn(|r| {
-                        let y = (place.row + r).wrapping_sub(above);
+                        let y = (place.row + r).wrapping_sub(1);
                         if y < height { load::<S>(image.add(y * width + chunk)) } else { zero }
                     });
-                    let column = T::apply(simd, column);
+                    let column = points::input(simd, column);
                     (0..PATCH).for_each(|r| store(at.add(r * line), column[r]));
                     at = at.add(lanes);
                 }
@@ -231,7 +204,7 @@ impl Block {
         let zero = simd.splat_f32s(0.0);
         // SAFETY: lines have a vector of slack on both sides; the rest is promised by the caller.
         unsafe {
-            self.transform_columns::<S, Input, PATCH>(simd, plane, 1, staging);
+            self.transform_columns(simd, plane, staging);
             let first = staging.as_mut_ptr().add(self.slack());
             for vector in 0..self.vectors {
                 let masks = self.neighbours.as_ptr().add(vector * 2 * lanes);
@@ -252,31 +225,66 @@ impl Block {
         }
     }
 
-    /// A ȳ Aᵀ of every tile of `plane`, an adjoint of the output: placed as by
-    /// [`Block::transform_input`].
+    /// A ȳ Aᵀ of every tile, ȳ an adjoint of the output, of up to 16 channels side by side: point p of tile t
+    /// goes to `out[p·strides[0] + t·strides[1]]`, t as by [`Block::transform_input`], zeros for missing channels
+    /// and tiles. `planes` holds those of the
+    /// channels, `plane` values each.
     ///
     /// # Safety
-    /// As there.
+    /// `staging` holds [`Block::staging`] values; `out` reaches that far.
     #[inline(always)]
     pub(super) unsafe fn transform_output_adjoint<S: Simd>(
         &self,
         simd: S,
-        plane: &[f32],
+        planes: &[f32],
+        plane: usize,
         staging: &mut [f32],
         out: *mut f32,
-        stride: usize,
+        strides: [usize; 2],
     ) {
-        let (line, lanes) = (self.line(), self.lanes);
-        // SAFETY: lines are as long as they are read; the rest is promised by the caller.
-        unsafe {
-            self.transform_columns::<S, OutputAdjoint, TILE>(simd, plane, 0, staging);
-            let first = staging.as_mut_ptr().add(self.slack());
-            for vector in 0..self.vectors {
-                for r in 0..PATCH {
-                    let at = first.add(r * line + vector * TILE * lanes);
-                    let row = points::output_adjoint(simd, columns(simd, at));
-                    for (c, value) in row.into_iter().enumerate() {
-                        store(out.add((PATCH * r + c) * stride + vector * lanes), value);
+        const SIDE: usize = LONGEST_VECTOR;
+        let Tiling { height, width, across, .. } = self.tiling;
+        let zero = simd.splat_f32s(0.0);
+        for tile in self.places.len() * across..self.width() {
+            for point in 0..POINTS {
+                // SAFETY: promised by the caller.
+                unsafe {
+                    let out = out.add(point * strides[0] + self.position(tile) * strides[1]);
+                    (0..SIDE).step_by(S::F32_LANES).for_each(|lane| store(out.add(lane), zero));
+                }
+            }
+        }
+        for (index, place) in self.places.iter().enumerate() {
+            let rows = TILE.min(height - place.row);
+            let count = rows * width;
+            let from = &planes[place.sample + place.row * width..];
+            // SAFETY: the rows of a tile, of every channel, fit the staging memory; the rest is promised by
+            // the caller.
+            unsafe {
+                let pixels = staging.as_mut_ptr();
+                transpose(from.as_ptr(), [planes.len() / plane, count], plane, pixels, SIDE);
+                for (tile, first) in (0..SIDE)
+                    .step_by(S::F32_LANES)
+                    .flat_map(|first| (0..across).map(move |tile| (tile, first)))
+                {
+                    let mut columns = [[zero; TILE]; PATCH];
+                    for c in 0..TILE {
+                        let x = TILE * tile + c;
+                        let column = std::array::from_fn(|r| {
+                            let is_inside = r < rows && x < width;
+                            let at = (r * width + x) * SIDE + first;
+                            if is_inside { load::<S>(pixels.add(at)) } else { zero }
+                        });
+                        let column = points::output_adjoint(simd, column);
+                        (0..PATCH).for_each(|r| columns[r][c] = column[r]);
+                    }
+                    let position = self.position(index * across + tile);
+                    let out = out.add(position * strides[1] + first);
+                    for (r, row) in columns.into_iter().enumerate() {
+                        for (c, value) in points::output_adjoint(simd, row).into_iter().enumerate()
+                        {
+                            store(out.add((PATCH * r + c) * strides[0]), value);
+                        }
                     }
                 }
             }
@@ -380,6 +388,20 @@ impl WithSimd for Layout {
                 store(masks.as_mut_ptr().add(lanes), right);
             }
         }
+        // Each tile's number in the first of its columns, and where it comes out.
+        let mut order = vec![0; lanes];
+        for (tile, columns) in line.chunks_exact_mut(TILE).enumerate() {
+            columns[0] = tile as f32;
+        }
+        let mut out = vec![0.0; lanes];
+        // SAFETY: the line holds four vectors, `out` one.
+        unsafe {
+            let [first, ..] = columns(simd, line.as_ptr());
+            store(out.as_mut_ptr(), first);
+        }
+        for (position, &tile) in out.iter().enumerate() {
+            order[tile as usize] = position;
+        }
         let Tiling { height, width, .. } = tiling;
         let place = |row| {
             let (sample, row) = tiling.place(row);
@@ -395,7 +417,7 @@ impl WithSimd for Layout {
             };
             (0..TILE * vectors).map(place).collect()
         });
-        Block { tiling, rows, lanes, vectors, neighbours, places, direct }
+        Block { tiling, rows, lanes, vectors, neighbours, order, places, direct }
     }
 }
 
@@ -419,20 +441,4 @@ unsafe fn columns<S: Simd>(simd: S, at: *const f32) -> [S::f32s; TILE] {
     simd.deinterleave_shfl_f32s(std::array::from_fn(|i| unsafe {
         load::<S>(at.add(i * S::F32_LANES))
     }))
-}
-
-/// # Safety
-/// A vector can be read from `at`, aligned or not.
-#[inline(always)]
-pub(super) unsafe fn load<S: Simd>(at: *const f32) -> S::f32s {
-    // SAFETY: promised by the caller; vectors are plain numbers.
-    unsafe { at.cast::<S::f32s>().read_unaligned() }
-}
-
-/// # Safety
-/// `value` can be written to `at`, aligned or not.
-#[inline(always)]
-pub(super) unsafe fn store<V: Copy>(at: *mut f32, value: V) {
-    // SAFETY: promised by the caller.
-    unsafe { at.cast::<V>().write_unaligned(value) }
 }

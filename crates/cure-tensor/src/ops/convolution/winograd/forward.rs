@@ -5,10 +5,10 @@ use pulp::{Simd, WithSimd};
 use super::super::super::parallel::{SharedOutput, dispatch, for_each, is_alone};
 use super::super::epilogue::Epilogue;
 use super::super::geometry::Geometry;
-use super::super::product::with_scratch;
+use super::super::scratch::with_scratch;
+use super::super::tile::product;
 use super::block::{Block, Tiling};
 use super::kernel::Packed;
-use super::product::{Operands, multiply};
 use super::{CHANNELS, POINTS};
 use crate::buffer::Buffer;
 
@@ -105,7 +105,7 @@ impl WithSimd for Task<'_> {
         let Task { block, packed, geometry, input, input_stride, .. } = self;
         let (width, depth, plane) = (block.width(), geometry.channels_in, geometry.positions());
         let (kernel, rest) = self.rest.split_at_mut(packed.transformed());
-        let (product, staging) = rest.split_at_mut(POINTS * CHANNELS * width);
+        let (products, staging) = rest.split_at_mut(POINTS * CHANNELS * width);
         for channel in 0..depth {
             let x = &self.x[channel * plane..(channel + 1) * plane];
             // SAFETY: the input holds every point of every channel.
@@ -116,17 +116,15 @@ impl WithSimd for Task<'_> {
         }
         for channels in self.channels.clone() {
             packed.transform(simd, channels, kernel);
-            let operands = Operands {
-                kernel: kernel.as_ptr(),
-                kernel_stride: packed.stride(),
-                input: input.as_ptr(),
-                input_stride,
-                out: product.as_mut_ptr(),
-                depth,
-                vectors: block.vectors,
-            };
-            // SAFETY: the scratch memory was cut for these operands.
-            unsafe { multiply(simd, &operands) };
+            for point in 0..POINTS {
+                // SAFETY: the scratch memory was cut for every point of these operands.
+                unsafe {
+                    let kernel = kernel.as_ptr().add(point * packed.stride());
+                    let input = input.as_ptr().add(point * input_stride);
+                    let out = products.as_mut_ptr().add(point * CHANNELS * width);
+                    product(simd, kernel, input, out, depth, block.vectors, [width; 2]);
+                }
+            }
             let first = channels * CHANNELS;
             for lane in 0..CHANNELS.min(geometry.channels_out - first) {
                 let channel = first + lane;
@@ -135,7 +133,7 @@ impl WithSimd for Task<'_> {
                 // SAFETY: tasks cover disjoint rows and channels; the products hold every point.
                 unsafe {
                     let out = self.shared.range(start, self.positions.len());
-                    let m = product.as_ptr().add(lane * width);
+                    let m = products.as_ptr().add(lane * width);
                     block.transform_output(simd, m, CHANNELS * width, staging, out, ending);
                 }
             }

@@ -1,10 +1,13 @@
+//! The weight gradient on transformed tiles: Gᵀ[Σ (A ȳ Aᵀ) ⊙ (Bᵀ x B)]G.
+
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
 use super::super::super::parallel::{SharedOutput, dispatch, for_each, map};
 use super::super::geometry::Geometry;
-use super::super::product::{Matrix, multiply, with_scratch};
+use super::super::scratch::with_scratch;
+use super::super::tile::{CHANNELS, LONGEST_VECTOR, accumulate};
 use super::POINTS;
 use super::block::{Block, Tiling};
 use super::forward::rows_a_block;
@@ -13,6 +16,8 @@ use crate::Tensor;
 use crate::buffer::Buffer;
 
 const TAPS: usize = 9;
+/// Channels of a block: the sums of a block of output channels against one of input channels stay in cache.
+const BLOCK: usize = 64;
 
 /// A block of output channels against a block of input channels.
 #[derive(Clone)]
@@ -22,139 +27,268 @@ struct Pair {
 }
 
 impl Pair {
-    fn shape(&self) -> [usize; 2] {
-        [self.outer.len(), self.inner.len()]
+    fn all(geometry: &Geometry) -> Self {
+        Self { outer: 0..geometry.channels_out, inner: 0..geometry.channels_in }
+    }
+
+    /// Cut into blocks.
+    fn blocks(&self) -> Vec<Self> {
+        fn cut(channels: Range<usize>) -> impl Iterator<Item = Range<usize>> + Clone {
+            let count = channels.len();
+            let step = count.div_ceil(count.div_ceil(BLOCK)).next_multiple_of(LONGEST_VECTOR);
+            channels.step_by(step).map(move |first| first..(first + step).min(count))
+        }
+        let inner = cut(self.inner.clone());
+        cut(self.outer.clone())
+            .flat_map(|outer| inner.clone().map(move |inner| Self { outer: outer.clone(), inner }))
+            .collect()
+    }
+
+    /// Rows and columns of the sums at a point, input channels first, rounded up to what is multiplied
+    /// together.
+    fn padded(&self) -> [usize; 2] {
+        let [inner, outer] = [self.inner.len(), self.outer.len()];
+        [inner.next_multiple_of(CHANNELS), outer.next_multiple_of(LONGEST_VECTOR)]
     }
 
     fn size(&self) -> usize {
-        POINTS * self.outer.len() * self.inner.len()
+        let [inner, outer] = self.padded();
+        POINTS * inner * outer
     }
 }
 
-/// The weight gradient, as [`super::super::weight_gradient`]'s. A task owns a pair of blocks of channels
-/// over some rows of tiles; partial sums over tiles are added in order, before the last transform.
+/// Where transformed planes lie: those of x `[36][inner][tiles]`, those of the adjoint
+/// `[36][tiles][outer]`. Distances are not powers of two, so that points and tiles do not compete for the
+/// same lines of the cache.
+#[derive(Clone, Copy)]
+struct Places {
+    /// Tiles.
+    width: usize,
+    /// Between two tiles of the adjoint.
+    row: usize,
+    /// Between two points, of both.
+    points: [usize; 2],
+}
+
+impl Places {
+    fn new(channels: &Pair, width: usize) -> Self {
+        let [inner, outer] = channels.padded();
+        let row = outer + 16;
+        Self { width, row, points: [inner * width + 16, width * row + 16] }
+    }
+
+    fn lengths(&self) -> [usize; 2] {
+        self.points.map(|point| POINTS * point)
+    }
+}
+
+/// As [`convolution_weight_gradient`](crate::ops::convolution_weight_gradient).
 pub(in super::super) fn weight_gradient(
     pairs: &[(&Tensor, &Tensor)],
     geometry: &Geometry,
 ) -> Buffer {
-    /// Channels of a block: their transformed planes and the sums of a task stay in cache.
-    const BLOCK: usize = 64;
-    /// Tasks that let a dozen cores share the work.
-    const ENOUGH: usize = 24;
-    let (inner, outer) = (geometry.channels_in, geometry.channels_out);
-    let blocks = |channels: usize| {
-        let step = channels.div_ceil(channels.div_ceil(BLOCK));
-        (0..channels).step_by(step).map(move |first| first..(first + step).min(channels))
-    };
-    let channels: Vec<Pair> = blocks(outer)
-        .flat_map(|outer| blocks(inner).map(move |inner| Pair { outer: outer.clone(), inner }))
-        .collect();
+    /// Pairs of blocks of channels that may transform the same planes each for itself.
+    const FEW: usize = 4;
+    /// Values that the transformed planes of the whole batch may take of memory.
+    const MOST: usize = 12 * 1024 * 1024;
+    let all = Pair::all(geometry);
+    let tiles = Tiling::new(geometry.input).rows(geometry.batch)
+        * Tiling::new(geometry.input).tiles_a_row().next_multiple_of(LONGEST_VECTOR);
+    let planes: usize = Places::new(&all, tiles).lengths().iter().sum::<usize>() * pairs.len();
+    if all.blocks().len() > FEW && planes <= MOST {
+        planes_first(pairs, geometry)
+    } else {
+        block_by_block(pairs, geometry)
+    }
+}
+
+/// For many channels, which have few tiles: all planes of the batch are transformed, then a task takes a pair
+/// of blocks of channels.
+fn planes_first(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
     let tiling = Tiling::new(geometry.input);
-    let rows = tiling.rows(geometry.batch);
-    let step = rows_a_block(&tiling, 2 * BLOCK);
-    let parts = ENOUGH.div_ceil(channels.len()).clamp(1, rows.div_ceil(step).max(1));
-    let rows_a_part = rows.div_ceil(step).div_ceil(parts) * step;
-    let tasks: Vec<(&Pair, Range<usize>)> = channels
-        .iter()
-        .flat_map(|pair| {
-            (0..rows)
-                .step_by(rows_a_part.max(1))
-                .map(move |first| (pair, first..(first + rows_a_part).min(rows)))
-        })
-        .collect();
-    let sums: Vec<Buffer> = map(tasks.iter().collect(), |(pair, rows)| {
-        let mut sum = Buffer::zeros(pair.size());
-        for first in rows.clone().step_by(step) {
-            let block = Block::new(tiling, first..(first + step).min(rows.end));
-            pairs.iter().for_each(|pair_of| add(*pair_of, geometry, &block, pair, &mut sum));
+    let block = &Block::new(tiling, 0..tiling.rows(geometry.batch));
+    let all = &Pair::all(geometry);
+    let places = Places::new(all, block.width());
+    let mut planes: Vec<[Buffer; 2]> =
+        pairs.iter().map(|_| places.lengths().map(Buffer::stale)).collect();
+    let mut tasks = Vec::new();
+    for (&pair, planes) in pairs.iter().zip(&mut planes) {
+        let planes = planes.each_mut().map(|plane| SharedOutput::new(plane));
+        let task = |channels| Transform { pair, geometry, block, all, channels, places, planes };
+        for first in (0..geometry.channels_in).step_by(LONGEST_VECTOR) {
+            let inner = first..(first + LONGEST_VECTOR).min(geometry.channels_in);
+            tasks.push(task(Pair { outer: 0..0, inner }));
         }
-        sum
+        for first in (0..geometry.channels_out).step_by(LONGEST_VECTOR) {
+            let outer = first..(first + LONGEST_VECTOR).min(geometry.channels_out);
+            tasks.push(task(Pair { outer, inner: 0..0 }));
+        }
+    }
+    for_each(tasks, |task| {
+        with_scratch(block.staging(), 0, |staging, _| dispatch(Staged { task, staging }));
     });
 
-    let mut output = Buffer::zeros(outer * inner * TAPS);
+    let mut output = Buffer::stale(geometry.channels_out * geometry.channels_in * TAPS);
     let shared = SharedOutput::new(&mut output);
-    let parts = tasks.len() / channels.len().max(1);
-    for_each(channels.iter().enumerate().collect(), |(index, pair)| {
-        let parts: Vec<&[f32]> =
-            sums[index * parts..(index + 1) * parts].iter().map(|s| &**s).collect();
-        dispatch(Finish { channels: pair, parts: &parts, inner, shared });
+    for_each(all.blocks(), |channels| {
+        with_scratch(channels.size(), POINTS * LONGEST_VECTOR, |sum, scratch| {
+            sum.fill(0.0);
+            for [x, g] in &planes {
+                dispatch(Products { all, channels: &channels, places, x, g, sum });
+            }
+            dispatch(Finish { channels: &channels, sum, scratch, geometry, shared });
+        });
     });
     output
 }
 
-/// Adds the products of a block of tiles at every point to `sum`, `[36][outer][inner]`.
-fn add(
-    (x, g): (&Tensor, &Tensor),
-    geometry: &Geometry,
-    block: &Block,
-    channels: &Pair,
-    sum: &mut [f32],
-) {
-    let [outer, inner] = channels.shape();
-    let width = block.width();
-    let strides = [inner * width + 16, outer * width + 16];
-    let x_len = POINTS * strides[0];
-    with_scratch(x_len + POINTS * strides[1], block.staging(), |planes, staging| {
-        let (xs, gs) = planes.split_at_mut(x_len);
-        let plane = geometry.positions();
-        dispatch(Planes {
-            x: x.cpu(),
-            g: g.cpu(),
-            plane,
-            block,
-            channels,
-            xs,
-            gs,
-            strides,
-            staging,
-        });
-        for point in 0..POINTS {
-            multiply(
-                [outer, inner, width],
-                Matrix::rows(&gs[point * strides[1]..], width),
-                Matrix::transposed(&xs[point * strides[0]..], width),
-                &mut sum[point * outer * inner..(point + 1) * outer * inner],
-                inner,
-                true,
-            );
+/// A task owns a pair of blocks of channels over some rows of tiles, whose planes it transforms; partial sums
+/// over tiles are added in order, before the last transform.
+fn block_by_block(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
+    /// Tasks that let a dozen cores share the work.
+    const ENOUGH: usize = 24;
+    let blocks = Pair::all(geometry).blocks();
+    let tiling = Tiling::new(geometry.input);
+    let rows = tiling.rows(geometry.batch);
+    let step = rows_a_block(&tiling, 2 * BLOCK);
+    let parts = ENOUGH.div_ceil(blocks.len()).clamp(1, rows.div_ceil(step).max(1));
+    let rows_a_part = (rows.div_ceil(step).div_ceil(parts) * step).max(1);
+    let tasks: Vec<(&Pair, Range<usize>)> = blocks
+        .iter()
+        .flat_map(|channels| {
+            let part = move |first: usize| (channels, first..(first + rows_a_part).min(rows));
+            (0..rows).step_by(rows_a_part).map(part)
+        })
+        .collect();
+    let mut sums: Vec<Buffer> = map(tasks, |(channels, rows)| {
+        let mut sum = Buffer::zeros(channels.size());
+        for first in rows.clone().step_by(step) {
+            let block = &Block::new(tiling, first..(first + step).min(rows.end));
+            let places = Places::new(channels, block.width());
+            let [x_len, g_len] = places.lengths();
+            with_scratch(x_len + g_len, block.staging(), |planes, staging| {
+                let (x, g) = planes.split_at_mut(x_len);
+                for &pair in pairs {
+                    let planes = [SharedOutput::new(x), SharedOutput::new(g)];
+                    let (all, own) = (channels, channels.clone());
+                    let task =
+                        Transform { pair, geometry, block, all, channels: own, places, planes };
+                    dispatch(Staged { task, staging });
+                    dispatch(Products { all, channels, places, x, g, sum: &mut sum });
+                }
+            });
         }
+        sum
     });
+
+    let mut output = Buffer::stale(geometry.channels_out * geometry.channels_in * TAPS);
+    let shared = SharedOutput::new(&mut output);
+    let parts = (sums.len() / blocks.len().max(1)).max(1);
+    let finished = blocks.iter().zip(sums.chunks_mut(parts)).collect();
+    for_each(finished, |(channels, parts): (&Pair, &mut [Buffer])| {
+        let Some((sum, others)) = parts.split_first_mut() else { return };
+        for other in others {
+            sum.iter_mut().zip(&**other).for_each(|(sum, value)| *sum += value);
+        }
+        with_scratch(0, POINTS * LONGEST_VECTOR, |_, scratch| {
+            dispatch(Finish { channels, sum, scratch, geometry, shared });
+        });
+    });
+    output
 }
 
-/// The transforms of a block of tiles.
-struct Planes<'a> {
-    x: &'a [f32],
-    g: &'a [f32],
-    /// Positions of a plane.
-    plane: usize,
+/// The transforms of some channels of a block of tiles.
+struct Transform<'a> {
+    pair: (&'a Tensor, &'a Tensor),
+    geometry: &'a Geometry,
     block: &'a Block,
-    channels: &'a Pair,
-    xs: &'a mut [f32],
-    gs: &'a mut [f32],
-    strides: [usize; 2],
+    /// The channels that the planes hold, and those of them that are transformed here.
+    all: &'a Pair,
+    channels: Pair,
+    places: Places,
+    /// Of x and of the adjoint.
+    planes: [SharedOutput; 2],
+}
+
+struct Staged<'a> {
+    task: Transform<'a>,
     staging: &'a mut [f32],
 }
 
-impl WithSimd for Planes<'_> {
+impl WithSimd for Staged<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (block, plane, staging) = (self.block, self.plane, self.staging);
-        for (row, channel) in self.channels.inner.clone().enumerate() {
-            let x = &self.x[channel * plane..(channel + 1) * plane];
+        let Self { task, staging } = self;
+        let Transform { pair: (x, g), geometry, block, all, channels, places, planes } = task;
+        let [x, g] = [x.cpu(), g.cpu()];
+        let plane = geometry.positions();
+        // SAFETY: planes are as long as `places` says; tasks transform disjoint channels.
+        let [xs, gs] =
+            [0, 1].map(|i| unsafe { planes[i].range(0, places.lengths()[i]) }.as_mut_ptr());
+        for channel in channels.inner.clone() {
             // SAFETY: every point of every channel has its place.
             unsafe {
-                let out = self.xs.as_mut_ptr().add(row * block.width());
-                block.transform_input(simd, x, staging, out, self.strides[0]);
+                let out = xs.add((channel - all.inner.start) * places.width);
+                let x = &x[channel * plane..(channel + 1) * plane];
+                block.transform_input(simd, x, staging, out, places.points[0]);
             }
         }
-        for (row, channel) in self.channels.outer.clone().enumerate() {
-            let g = &self.g[channel * plane..(channel + 1) * plane];
+        if channels.inner.end == all.inner.end {
+            let missing = all.inner.len()..all.padded()[0];
+            for point in 0..POINTS {
+                // SAFETY: as above.
+                unsafe {
+                    let first = xs.add(point * places.points[0] + missing.start * places.width);
+                    first.write_bytes(0, missing.len() * places.width);
+                }
+            }
+        }
+        for first in channels.outer.clone().step_by(LONGEST_VECTOR) {
+            let last = (first + LONGEST_VECTOR).min(channels.outer.end);
             // SAFETY: as above.
             unsafe {
-                let out = self.gs.as_mut_ptr().add(row * block.width());
-                block.transform_output_adjoint(simd, g, staging, out, self.strides[1]);
+                let out = gs.add(first - all.outer.start);
+                let strides = [places.points[1], places.row];
+                let g = &g[first * plane..last * plane];
+                block.transform_output_adjoint(simd, g, plane, staging, out, strides);
+            }
+        }
+    }
+}
+
+/// Adds the products of a pair of blocks at every point to `sum`, `[36][inner][outer]`.
+struct Products<'a> {
+    /// The channels that the planes hold, and those of them that are multiplied here.
+    all: &'a Pair,
+    channels: &'a Pair,
+    places: Places,
+    x: &'a [f32],
+    g: &'a [f32],
+    sum: &'a mut [f32],
+}
+
+impl WithSimd for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { all, channels, places, x, g, sum } = self;
+        let [inner, outer] = channels.padded();
+        let x = &x[(channels.inner.start - all.inner.start) * places.width..];
+        let g = &g[channels.outer.start - all.outer.start..];
+        for point in 0..POINTS {
+            // SAFETY: planes and sums hold every point of every channel, those rounded up included.
+            unsafe {
+                accumulate(
+                    simd,
+                    x.as_ptr().add(point * places.points[0]),
+                    g.as_ptr().add(point * places.points[1]),
+                    sum.as_mut_ptr().add(point * inner * outer),
+                    [inner, places.width, outer / S::F32_LANES],
+                    [places.width, places.row, outer],
+                );
             }
         }
     }
@@ -163,9 +297,9 @@ impl WithSimd for Planes<'_> {
 /// The last transform of a pair of blocks.
 struct Finish<'a> {
     channels: &'a Pair,
-    parts: &'a [&'a [f32]],
-    /// Input channels of the whole convolution.
-    inner: usize,
+    sum: &'a [f32],
+    scratch: &'a mut [f32],
+    geometry: &'a Geometry,
     shared: SharedOutput,
 }
 
@@ -175,10 +309,12 @@ impl WithSimd for Finish<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Pair { outer, inner } = self.channels;
-        transform_adjoint(simd, self.parts, self.channels.shape(), |o, i, taps| {
-            let at = ((outer.start + o) * self.inner + inner.start + i) * TAPS;
-            // SAFETY: pairs of blocks are disjoint.
-            unsafe { self.shared.range(at, TAPS) }.copy_from_slice(&taps);
+        transform_adjoint(simd, self.sum, self.channels.padded(), self.scratch, |i, o, taps| {
+            if i < inner.len() && o < outer.len() {
+                let row = (outer.start + o) * self.geometry.channels_in + inner.start + i;
+                // SAFETY: pairs of blocks are disjoint.
+                unsafe { self.shared.range(row * TAPS, TAPS) }.copy_from_slice(&taps);
+            }
         });
     }
 }

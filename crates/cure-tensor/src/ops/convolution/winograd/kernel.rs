@@ -3,13 +3,11 @@
 use pulp::Simd;
 
 use super::super::super::parallel::for_each;
-use super::block::{load, store};
+use super::super::tile::{LONGEST_VECTOR, load, store};
 use super::points;
 use super::{CHANNELS, PATCH, POINTS};
 
 const TAPS: usize = 9;
-/// Values that the longest vector holds; rows of packed values are whole multiples of it.
-const LONGEST_VECTOR: usize = 16;
 
 /// Weights `[C_out, C_in, 3, 3]` as blocks of output channels, `[C_out/8][9][C_in][8]`: zeros for the
 /// missing ones.
@@ -84,42 +82,38 @@ impl Packed {
     }
 }
 
-/// Gᵀ m G of the sum of `parts`, each `[36][outer][inner]`: calls `put(o, i, taps)` with the nine taps
-/// of each pair of channels.
+/// Gᵀ m G of `sum`, `[36][rows][columns]` with columns in whole vectors: calls `put(row, column, taps)` with
+/// the nine taps of each pair of channels. `scratch` holds nine vectors.
 #[inline(always)]
 pub(super) fn transform_adjoint<S: Simd>(
     simd: S,
-    parts: &[&[f32]],
-    [outer, inner]: [usize; 2],
+    sum: &[f32],
+    [rows, columns]: [usize; 2],
+    scratch: &mut [f32],
     mut put: impl FnMut(usize, usize, [f32; TAPS]),
 ) {
-    let (lanes, size) = (S::F32_LANES, outer * inner);
-    // Room for a last vector that is not whole.
-    let mut sum = vec![0.0; POINTS * size + lanes];
-    for part in parts {
-        sum.iter_mut().zip(*part).for_each(|(sum, value)| *sum += value);
-    }
-    let mut taps = vec![0.0; TAPS * lanes];
+    let (lanes, size) = (S::F32_LANES, rows * columns);
+    assert!(sum.len() >= POINTS * size && scratch.len() >= TAPS * lanes && columns % lanes == 0);
     for at in (0..size).step_by(lanes) {
-        // SAFETY: the sum has room for the last vector, the taps for nine.
+        // SAFETY: measured above.
         unsafe {
-            let mut rows = [[simd.splat_f32s(0.0); PATCH]; 3];
+            let mut turned = [[simd.splat_f32s(0.0); PATCH]; 3];
             for c in 0..PATCH {
                 let column = std::array::from_fn(|r| {
                     load::<S>(sum.as_ptr().add((PATCH * r + c) * size + at))
                 });
                 let column = points::taps_adjoint(simd, column);
-                (0..3).for_each(|r| rows[r][c] = column[r]);
+                (0..3).for_each(|r| turned[r][c] = column[r]);
             }
-            for (r, row) in rows.into_iter().enumerate() {
+            for (r, row) in turned.into_iter().enumerate() {
                 for (c, value) in points::taps_adjoint(simd, row).into_iter().enumerate() {
-                    store(taps.as_mut_ptr().add((3 * r + c) * lanes), value);
+                    store(scratch.as_mut_ptr().add((3 * r + c) * lanes), value);
                 }
             }
         }
-        for lane in 0..lanes.min(size - at) {
-            let pair = at + lane;
-            put(pair / inner, pair % inner, std::array::from_fn(|t| taps[t * lanes + lane]));
+        for lane in 0..lanes {
+            let taps = std::array::from_fn(|t| scratch[t * lanes + lane]);
+            put(at / columns, at % columns + lane, taps);
         }
     }
 }

@@ -11,7 +11,6 @@ mod forward;
 mod gradient;
 mod kernel;
 mod points;
-mod product;
 
 pub(super) use forward::correlate;
 pub(super) use gradient::weight_gradient;
@@ -20,6 +19,7 @@ pub(super) use kernel::Packed;
 use block::Tiling;
 
 use super::geometry::{Geometry, Window};
+use super::tile::CHANNELS;
 
 /// Outputs of a tile, in one dimension.
 const TILE: usize = 4;
@@ -27,8 +27,6 @@ const TILE: usize = 4;
 const PATCH: usize = 6;
 /// Points at which products are taken, in two dimensions.
 const POINTS: usize = PATCH * PATCH;
-/// Output channels that are multiplied together.
-const CHANNELS: usize = 8;
 
 /// Whether a convolution is of the kind that this can compute.
 pub(super) fn fits(geometry: &Geometry) -> bool {
