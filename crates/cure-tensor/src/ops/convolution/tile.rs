@@ -31,8 +31,8 @@ fn next(left: usize) -> usize {
     if left == 4 { 2 } else { left.min(VECTORS) }
 }
 
-/// `out[c] = Σ_k kernel[k][c]·input[k]` for eight channels c and `vectors` vectors: for each element one
-/// chain of multiply-adds in the order of k.
+/// `out[c] = Σ_k kernel[k][c]·input[k]` for `count` channels c, eight or up to four, and `vectors` vectors:
+/// for each element one chain of multiply-adds in the order of k.
 ///
 /// # Safety
 /// `kernel` holds `depth`·8 values; each of `depth` rows of `input`, and of 8 rows of `out`, holds the
@@ -43,28 +43,28 @@ pub(super) unsafe fn product<S: Simd>(
     kernel: *const f32,
     input: *const f32,
     out: *mut f32,
-    depth: usize,
-    vectors: usize,
+    [count, depth, vectors]: [usize; 3],
     strides: [usize; 2],
 ) {
     let mut vector = 0;
     while vector < vectors {
-        let count = next(vectors - vector);
+        let width = next(vectors - vector);
         // SAFETY: promised by the caller.
         unsafe {
             let at = vector * S::F32_LANES;
             let (input, out) = (input.add(at), out.add(at));
-            match count {
-                3 => channels::<S, 3>(simd, kernel, input, out, depth, strides),
-                2 => channels::<S, 2>(simd, kernel, input, out, depth, strides),
-                _ => channels::<S, 1>(simd, kernel, input, out, depth, strides),
+            match width {
+                3 => channels::<S, 3>(simd, kernel, input, out, [count, depth], strides),
+                2 => channels::<S, 2>(simd, kernel, input, out, [count, depth], strides),
+                _ => channels::<S, 1>(simd, kernel, input, out, [count, depth], strides),
             }
         }
-        vector += count;
+        vector += width;
     }
 }
 
-/// All eight output channels at once where there are registers for their sums, else four and four.
+/// All eight output channels at once where they are needed and there are registers for their sums, else four
+/// and four.
 ///
 /// # Safety
 /// As for [`product`], of V vectors.
@@ -74,16 +74,18 @@ unsafe fn channels<S: Simd, const V: usize>(
     kernel: *const f32,
     input: *const f32,
     out: *mut f32,
-    depth: usize,
+    [count, depth]: [usize; 2],
     strides: [usize; 2],
 ) {
+    const HALF: usize = CHANNELS / 2;
     // SAFETY: promised by the caller.
     unsafe {
-        if S::REGISTER_COUNT >= 32 {
+        if S::REGISTER_COUNT >= 32 && count > HALF {
             product_tile::<S, CHANNELS, V>(simd, kernel, input, out, depth, strides);
-        } else {
-            const HALF: usize = CHANNELS / 2;
-            product_tile::<S, HALF, V>(simd, kernel, input, out, depth, strides);
+            return;
+        }
+        product_tile::<S, HALF, V>(simd, kernel, input, out, depth, strides);
+        if count > HALF {
             let (kernel, out) = (kernel.add(HALF), out.add(HALF * strides[1]));
             product_tile::<S, HALF, V>(simd, kernel, input, out, depth, strides);
         }
@@ -125,8 +127,9 @@ unsafe fn product_tile<S: Simd, const C: usize, const V: usize>(
     }
 }
 
-/// `out[r] += Σ_t a[r][t]·b[t]` for `rows` rows r, a multiple of eight, and `vectors` vectors: for each
-/// element one chain of multiply-adds in the order of t, that goes on where `out` has come to.
+/// `out[r] = Σ_t a[r][t]·b[t]` for `rows` rows r, a multiple of eight, and `vectors` vectors: for each
+/// element one chain of multiply-adds in the order of t, that goes on where `out` has come to if it
+/// `continues`.
 ///
 /// # Safety
 /// Each of `rows` rows of `a` holds `count` values; each of `count` rows of `b`, and of `rows` rows of
@@ -139,6 +142,7 @@ pub(super) unsafe fn accumulate<S: Simd>(
     out: *mut f32,
     [rows, count, vectors]: [usize; 3],
     strides: [usize; 3],
+    continues: bool,
 ) {
     let mut vector = 0;
     while vector < vectors {
@@ -150,9 +154,9 @@ pub(super) unsafe fn accumulate<S: Simd>(
                 let (a, b) = (a.add(row * strides[0]), b.add(at));
                 let out = out.add(row * strides[2] + at);
                 match width {
-                    3 => accumulate_rows::<S, 3>(simd, a, b, out, count, strides),
-                    2 => accumulate_rows::<S, 2>(simd, a, b, out, count, strides),
-                    _ => accumulate_rows::<S, 1>(simd, a, b, out, count, strides),
+                    3 => accumulate_rows::<S, 3>(simd, a, b, out, count, strides, continues),
+                    2 => accumulate_rows::<S, 2>(simd, a, b, out, count, strides, continues),
+                    _ => accumulate_rows::<S, 1>(simd, a, b, out, count, strides, continues),
                 }
             }
         }
@@ -170,16 +174,17 @@ unsafe fn accumulate_rows<S: Simd, const V: usize>(
     out: *mut f32,
     count: usize,
     strides: [usize; 3],
+    continues: bool,
 ) {
     // SAFETY: promised by the caller.
     unsafe {
         if S::REGISTER_COUNT >= 32 {
-            accumulate_tile::<S, CHANNELS, V>(simd, a, b, out, count, strides);
+            accumulate_tile::<S, CHANNELS, V>(simd, a, b, out, count, strides, continues);
         } else {
             const HALF: usize = CHANNELS / 2;
-            accumulate_tile::<S, HALF, V>(simd, a, b, out, count, strides);
+            accumulate_tile::<S, HALF, V>(simd, a, b, out, count, strides, continues);
             let (a, out) = (a.add(HALF * strides[0]), out.add(HALF * strides[2]));
-            accumulate_tile::<S, HALF, V>(simd, a, b, out, count, strides);
+            accumulate_tile::<S, HALF, V>(simd, a, b, out, count, strides, continues);
         }
     }
 }
@@ -194,12 +199,19 @@ unsafe fn accumulate_tile<S: Simd, const R: usize, const V: usize>(
     out: *mut f32,
     count: usize,
     [a_stride, b_stride, out_stride]: [usize; 3],
+    continues: bool,
 ) {
     // SAFETY: promised by the caller.
     unsafe {
         let place = |row: usize, v: usize| out.add(row * out_stride + v * S::F32_LANES);
-        let mut sums: [[S::f32s; V]; R] =
-            std::array::from_fn(|row| std::array::from_fn(|v| load::<S>(place(row, v))));
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        if continues {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = load::<S>(place(row, v));
+                }
+            }
+        }
         for t in 0..count {
             let values: [S::f32s; V] = std::array::from_fn(|v| load::<S>(b.add(v * S::F32_LANES)));
             for (row, sums) in sums.iter_mut().enumerate() {

@@ -182,13 +182,15 @@ impl Task<'_> {
         for (phase, out) in phases.zip(out.chunks_exact_mut(CHANNELS * width)) {
             let depth = plan.depth(phase);
             let (own, rest) = panel.split_at(depth * width);
-            let block = self.group * plan.blocks() + block;
+            let (first, block) = (block, self.group * plan.blocks() + block);
             let kernel = &self.packed.phases[phase][block * depth * CHANNELS..][..depth * CHANNELS];
             // SAFETY: the panel has `depth` rows and the product eight, all of whole vectors.
             unsafe {
                 let vectors = width / S::F32_LANES;
                 let (input, out) = (own.as_ptr(), out.as_mut_ptr());
-                product(simd, kernel.as_ptr(), input, out, depth, vectors, [width; 2]);
+                let count = CHANNELS.min(plan.target.channels - first * CHANNELS);
+                let extents = [count, depth, vectors];
+                product(simd, kernel.as_ptr(), input, out, extents, [width; 2]);
             }
             panel = rest;
         }

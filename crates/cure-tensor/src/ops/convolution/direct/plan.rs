@@ -114,7 +114,7 @@ impl Plan {
         const UNIT: usize = 3 * LONGEST_VECTOR;
         let most = (BUDGET / depth.max(1)).clamp(UNIT, 8 * UNIT);
         let width = self.grid[1].max(1);
-        let whole = (1..=UNIT).find(|rows| rows * width % UNIT == 0).unwrap_or(UNIT);
+        let whole = (1..=UNIT).find(|rows| (rows * width).is_multiple_of(UNIT)).unwrap_or(UNIT);
         let rows = (most / width).max(1);
         if rows >= whole { rows / whole * whole } else { rows }
     }

@@ -158,6 +158,7 @@ impl WithSimd for Tile<'_> {
                 sum.as_mut_ptr(),
                 [depth.next_multiple_of(CHANNELS), columns, row / S::F32_LANES],
                 [width, row, row],
+                true,
             );
         }
     }

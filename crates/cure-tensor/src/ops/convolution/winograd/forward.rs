@@ -116,13 +116,14 @@ impl WithSimd for Task<'_> {
         }
         for channels in self.channels.clone() {
             packed.transform(simd, channels, kernel);
+            let count = CHANNELS.min(geometry.channels_out - channels * CHANNELS);
             for point in 0..POINTS {
                 // SAFETY: the scratch memory was cut for every point of these operands.
                 unsafe {
                     let kernel = kernel.as_ptr().add(point * packed.stride());
                     let input = input.as_ptr().add(point * input_stride);
                     let out = products.as_mut_ptr().add(point * CHANNELS * width);
-                    product(simd, kernel, input, out, depth, block.vectors, [width; 2]);
+                    product(simd, kernel, input, out, [count, depth, block.vectors], [width; 2]);
                 }
             }
             let first = channels * CHANNELS;

@@ -51,9 +51,15 @@ impl Pair {
         [inner.next_multiple_of(CHANNELS), outer.next_multiple_of(LONGEST_VECTOR)]
     }
 
-    fn size(&self) -> usize {
+    /// Distance between the sums at two points, not a power of two.
+    fn point(&self) -> usize {
         let [inner, outer] = self.padded();
-        POINTS * inner * outer
+        inner * outer + 16
+    }
+
+    /// Values of the sums.
+    fn size(&self) -> usize {
+        POINTS * self.point()
     }
 }
 
@@ -131,10 +137,10 @@ fn planes_first(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
     let mut output = Buffer::stale(geometry.channels_out * geometry.channels_in * TAPS);
     let shared = SharedOutput::new(&mut output);
     for_each(all.blocks(), |channels| {
-        with_scratch(channels.size(), POINTS * LONGEST_VECTOR, |sum, scratch| {
-            sum.fill(0.0);
-            for [x, g] in &planes {
-                dispatch(Products { all, channels: &channels, places, x, g, sum });
+        with_scratch(channels.size(), TAPS * LONGEST_VECTOR, |sum, scratch| {
+            for (index, [x, g]) in planes.iter().enumerate() {
+                let (channels, continues) = (&channels, index > 0);
+                dispatch(Products { all, channels, places, x, g, sum, continues });
             }
             dispatch(Finish { channels: &channels, sum, scratch, geometry, shared });
         });
@@ -174,7 +180,8 @@ fn block_by_block(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
                     let task =
                         Transform { pair, geometry, block, all, channels: own, places, planes };
                     dispatch(Staged { task, staging });
-                    dispatch(Products { all, channels, places, x, g, sum: &mut sum });
+                    let sum = &mut sum;
+                    dispatch(Products { all, channels, places, x, g, sum, continues: true });
                 }
             });
         }
@@ -190,7 +197,7 @@ fn block_by_block(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
         for other in others {
             sum.iter_mut().zip(&**other).for_each(|(sum, value)| *sum += value);
         }
-        with_scratch(0, POINTS * LONGEST_VECTOR, |_, scratch| {
+        with_scratch(0, TAPS * LONGEST_VECTOR, |_, scratch| {
             dispatch(Finish { channels, sum, scratch, geometry, shared });
         });
     });
@@ -267,6 +274,8 @@ struct Products<'a> {
     x: &'a [f32],
     g: &'a [f32],
     sum: &'a mut [f32],
+    /// Whether to what is there, or to nothing.
+    continues: bool,
 }
 
 impl WithSimd for Products<'_> {
@@ -274,7 +283,7 @@ impl WithSimd for Products<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { all, channels, places, x, g, sum } = self;
+        let Self { all, channels, places, x, g, sum, continues } = self;
         let [inner, outer] = channels.padded();
         let x = &x[(channels.inner.start - all.inner.start) * places.width..];
         let g = &g[channels.outer.start - all.outer.start..];
@@ -285,9 +294,10 @@ impl WithSimd for Products<'_> {
                     simd,
                     x.as_ptr().add(point * places.points[0]),
                     g.as_ptr().add(point * places.points[1]),
-                    sum.as_mut_ptr().add(point * inner * outer),
+                    sum.as_mut_ptr().add(point * channels.point()),
                     [inner, places.width, outer / S::F32_LANES],
                     [places.width, places.row, outer],
+                    continues,
                 );
             }
         }
@@ -309,7 +319,9 @@ impl WithSimd for Finish<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Pair { outer, inner } = self.channels;
-        transform_adjoint(simd, self.sum, self.channels.padded(), self.scratch, |i, o, taps| {
+        let strides = [self.channels.padded()[1], self.channels.point()];
+        let size = self.channels.padded().iter().product();
+        transform_adjoint(simd, self.sum, size, strides, self.scratch, |i, o, taps| {
             if i < inner.len() && o < outer.len() {
                 let row = (outer.start + o) * self.geometry.channels_in + inner.start + i;
                 // SAFETY: pairs of blocks are disjoint.

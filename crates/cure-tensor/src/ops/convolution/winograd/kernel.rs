@@ -82,25 +82,28 @@ impl Packed {
     }
 }
 
-/// Gᵀ m G of `sum`, `[36][rows][columns]` with columns in whole vectors: calls `put(row, column, taps)` with
-/// the nine taps of each pair of channels. `scratch` holds nine vectors.
+/// Gᵀ m G of `sum`, `[36][rows][columns]` with columns in whole vectors and points apart: calls `put(row, column, taps)` with
+/// the nine taps of each pair of channels. `size` is
+/// rows times columns; `scratch` holds nine vectors.
 #[inline(always)]
 pub(super) fn transform_adjoint<S: Simd>(
     simd: S,
     sum: &[f32],
-    [rows, columns]: [usize; 2],
+    size: usize,
+    [columns, point]: [usize; 2],
     scratch: &mut [f32],
     mut put: impl FnMut(usize, usize, [f32; TAPS]),
 ) {
-    let (lanes, size) = (S::F32_LANES, rows * columns);
-    assert!(sum.len() >= POINTS * size && scratch.len() >= TAPS * lanes && columns % lanes == 0);
+    let lanes = S::F32_LANES;
+    assert!(sum.len() >= (POINTS - 1) * point + size && size <= point);
+    assert!(scratch.len() >= TAPS * lanes && columns.is_multiple_of(lanes));
     for at in (0..size).step_by(lanes) {
         // SAFETY: measured above.
         unsafe {
             let mut turned = [[simd.splat_f32s(0.0); PATCH]; 3];
             for c in 0..PATCH {
                 let column = std::array::from_fn(|r| {
-                    load::<S>(sum.as_ptr().add((PATCH * r + c) * size + at))
+                    load::<S>(sum.as_ptr().add((PATCH * r + c) * point + at))
                 });
                 let column = points::taps_adjoint(simd, column);
                 (0..3).for_each(|r| turned[r][c] = column[r]);
