@@ -114,10 +114,10 @@ pub(super) fn correlate(
         // In whole vectors, of the longest kind: the same for all.
         let width = (task.rows.len() * plan.grid[1]).next_multiple_of(LONGEST_VECTOR);
         let products = plan.write * CHANNELS * width;
-        let rest = products + panel::line(plan);
+        let rest = products + panel::staging(plan, task.rows.len());
         with_scratch(plan.deepest() * width, rest, |panel, rest| {
-            let (product, line) = rest.split_at_mut(products);
-            dispatch(Run { task, width, panel, product, line });
+            let (product, staging) = rest.split_at_mut(products);
+            dispatch(Run { task, width, panel, product, staging });
         });
     });
     output
@@ -130,7 +130,7 @@ struct Run<'a> {
     width: usize,
     panel: &'a mut [f32],
     product: &'a mut [f32],
-    line: &'a mut [f32],
+    staging: &'a mut [f32],
 }
 
 impl WithSimd for Run<'_> {
@@ -138,9 +138,9 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { task, width, panel, product, line } = self;
+        let Self { task, width, panel, product, staging } = self;
         for row in 0..task.plan.write {
-            task.gather(row, panel, width, line);
+            task.gather(row, panel, width, staging);
             for block in task.blocks.clone() {
                 task.multiply(simd, row, block, panel, width, product);
                 task.write(row, block, product, width);
@@ -155,13 +155,22 @@ impl WithSimd for Run<'_> {
 impl Task<'_> {
     /// The panels of one row of phases, one after the other.
     #[inline(always)]
-    fn gather(&self, row: usize, mut panel: &mut [f32], width: usize, line: &mut [f32]) {
+    fn gather(&self, row: usize, mut panel: &mut [f32], width: usize, staging: &mut [f32]) {
         let plan = self.plan;
         let channels = self.group * plan.source.channels..(self.group + 1) * plan.source.channels;
         for phase in row * plan.write..(row + 1) * plan.write {
             let (own, rest) = panel.split_at_mut(plan.depth(phase) * width);
             let taps = &plan.phases[phase];
-            panel::gather(plan, taps, self.source, channels.clone(), &self.rows, own, width, line);
+            panel::gather(
+                plan,
+                taps,
+                self.source,
+                channels.clone(),
+                &self.rows,
+                own,
+                width,
+                staging,
+            );
             panel = rest;
         }
     }

@@ -3,16 +3,33 @@
 
 use std::ops::Range;
 
+use super::super::tile::LONGEST_VECTOR;
 use super::plan::{Plan, Tap};
 
-/// Length of the memory that a row of the source is laid into, with zeros around it.
-pub(super) fn line(plan: &Plan) -> usize {
+/// Length of the memory that one row of the source is laid into, with zeros around it: whole vectors on its
+/// left, so that it is aligned itself.
+fn line(plan: &Plan) -> [usize; 2] {
     let [left, right] = plan.slack();
-    left + plan.source.width + right
+    let left = left.next_multiple_of(LONGEST_VECTOR);
+    // Pairs are read whole, one value past the last place.
+    let right = right + plan.read - 1;
+    [left, (left + plan.source.width + right).next_multiple_of(LONGEST_VECTOR)]
+}
+
+/// Length of the memory that the rows of a channel are laid into, for `rows` rows of the grid.
+pub(super) fn staging(plan: &Plan, rows: usize) -> usize {
+    let most = plan.phases.iter().map(|taps| runs(taps).count()).max().unwrap_or(0);
+    rows * most * line(plan)[1]
+}
+
+/// Taps of one row of the kernel, which read one row of the source.
+fn runs(taps: &[Tap]) -> impl Iterator<Item = &[Tap]> {
+    taps.chunk_by(|a, b| a.offset[0] == b.offset[0])
 }
 
 /// Fills `panel` with a row of `width` values for each of `channels` of the source and each tap; columns
-/// past the places are zero.
+/// past the places are zero. All rows of a channel are laid out before the first is read: a processor waits
+/// where it reads at once, and elsewhere, what it has just written.
 #[inline(always)]
 pub(super) fn gather(
     plan: &Plan,
@@ -22,44 +39,45 @@ pub(super) fn gather(
     rows: &Range<usize>,
     panel: &mut [f32],
     width: usize,
-    line: &mut [f32],
+    staging: &mut [f32],
 ) {
     if taps.is_empty() {
         return;
     }
-    let [left, _] = plan.slack();
-    line.fill(0.0);
+    let [left, line] = line(plan);
+    let [grid_height, grid_width] = plan.grid;
     let (height, across) = (plan.source.height, plan.source.width);
     let plane = plan.batch * height * across;
-    let columns = rows.len() * plan.grid[1];
+    let columns = rows.len() * grid_width;
+    staging.fill(0.0);
     for (channel, panel) in channels.zip(panel.chunks_exact_mut(taps.len() * width)) {
         let source = &source[channel * plane..][..plane];
-        for row in panel.chunks_exact_mut(width) {
-            row[columns..].fill(0.0);
-        }
-        let mut first = 0;
-        // Taps of one row of the kernel read one row of the source.
-        for taps in taps.chunk_by(|a, b| a.offset[0] == b.offset[0]) {
-            for (index, row) in rows.clone().enumerate() {
-                let (sample, y) = (row / plan.grid[0], row % plan.grid[0]);
+        let mut lines = staging.chunks_exact_mut(line);
+        for taps in runs(taps) {
+            for (row, line) in rows.clone().zip(&mut lines) {
+                let (sample, y) = (row / grid_height, row % grid_height);
                 let y = (y * plan.read) as isize + taps[0].offset[0];
-                let is_inside = (0..height as isize).contains(&y);
-                if is_inside {
+                let line = &mut line[left..left + across];
+                if (0..height as isize).contains(&y) {
                     let from = (sample * height + y as usize) * across;
-                    copy(&source[from..from + across], &mut line[left..left + across]);
-                }
-                for (t, tap) in taps.iter().enumerate() {
-                    let at = (first + t) * width + index * plan.grid[1];
-                    let out = &mut panel[at..at + plan.grid[1]];
-                    if is_inside {
-                        let from = (left as isize + tap.offset[1]) as usize;
-                        pick(&line[from..], plan.read, out);
-                    } else {
-                        out.fill(0.0);
-                    }
+                    copy(&source[from..from + across], line);
+                } else {
+                    line.fill(0.0);
                 }
             }
-            first += taps.len();
+        }
+        let mut outs = panel.chunks_exact_mut(width);
+        for (taps, lines) in runs(taps).zip(staging.chunks_exact(rows.len() * line)) {
+            for tap in taps {
+                let Some(out) = outs.next() else { return };
+                out[columns..].fill(0.0);
+                let from = (left as isize + tap.offset[1]) as usize;
+                let places = &mut out[..columns];
+                for (out, line) in places.chunks_exact_mut(grid_width).zip(lines.chunks_exact(line))
+                {
+                    pick(&line[from..], plan.read, out);
+                }
+            }
         }
     }
 }
@@ -68,11 +86,18 @@ pub(super) fn gather(
 #[inline(always)]
 fn copy(from: &[f32], to: &mut [f32]) {
     match to.len() {
-        4 => pick_fixed::<4, 1>(from, to),
-        8 => pick_fixed::<8, 1>(from, to),
-        16 => pick_fixed::<16, 1>(from, to),
-        32 => pick_fixed::<32, 1>(from, to),
+        4 => fixed::<4>(from, to),
+        8 => fixed::<8>(from, to),
+        16 => fixed::<16>(from, to),
+        32 => fixed::<32>(from, to),
         _ => to.copy_from_slice(from),
+    }
+}
+
+#[inline(always)]
+fn fixed<const N: usize>(from: &[f32], to: &mut [f32]) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) {
+        *to = *from;
     }
 }
 
@@ -80,9 +105,9 @@ fn copy(from: &[f32], to: &mut [f32]) {
 #[inline(always)]
 fn pick(from: &[f32], step: usize, to: &mut [f32]) {
     match (to.len(), step) {
-        (4, 2) => pick_fixed::<4, 2>(from, to),
-        (8, 2) => pick_fixed::<8, 2>(from, to),
-        (16, 2) => pick_fixed::<16, 2>(from, to),
+        (4, 2) => second::<4, 8>(from, to),
+        (8, 2) => second::<8, 16>(from, to),
+        (16, 2) => second::<16, 32>(from, to),
         (len, 1) => copy(&from[..len], to),
         _ => {
             for (to, &value) in to.iter_mut().zip(from.iter().step_by(step)) {
@@ -92,12 +117,11 @@ fn pick(from: &[f32], step: usize, to: &mut [f32]) {
     }
 }
 
+/// Every second of `M` = 2`N` values: loads of whole vectors and shuffles.
 #[inline(always)]
-fn pick_fixed<const N: usize, const STEP: usize>(from: &[f32], to: &mut [f32]) {
-    let from = &from[..(N - 1) * STEP + 1];
-    if let Some(to) = to.first_chunk_mut::<N>() {
-        for (i, to) in to.iter_mut().enumerate() {
-            *to = from[i * STEP];
-        }
+fn second<const N: usize, const M: usize>(from: &[f32], to: &mut [f32]) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<M>(), to.first_chunk_mut::<N>()) {
+        let from = *from;
+        *to = std::array::from_fn(|i| from[2 * i]);
     }
 }

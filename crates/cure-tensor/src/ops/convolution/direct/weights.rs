@@ -70,12 +70,12 @@ pub(in super::super) fn weight_gradient(
             let rows = first..(first + rows_a_tile).min(rows.end);
             let columns = rows.len() * plan.grid[1];
             let width = columns.next_multiple_of(LONGEST_VECTOR);
-            let rest = width * row + panel::line(plan);
+            let rest = width * row + panel::staging(plan, rows.len());
             with_scratch(depth * width, rest, |panel, rest| {
-                let (arrived, line) = rest.split_at_mut(width * row);
+                let (arrived, staging) = rest.split_at_mut(width * row);
                 for &pair in pairs {
                     let (rows, sum) = (&rows, &mut sum[..]);
-                    let scratch = Scratch { panel, arrived, line };
+                    let scratch = Scratch { panel, arrived, staging };
                     dispatch(Tile { plan, extents, pair, block, rows, scratch, sum });
                 }
             });
@@ -117,7 +117,7 @@ struct Scratch<'a> {
     panel: &'a mut [f32],
     /// What arrived, `[places][outputs]`.
     arrived: &'a mut [f32],
-    line: &'a mut [f32],
+    staging: &'a mut [f32],
 }
 
 /// Adds the products of some rows of the grid to `sum`.
@@ -137,14 +137,14 @@ impl WithSimd for Tile<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { plan, extents, pair: (x, g), block, rows, scratch, sum } = self;
-        let Scratch { panel, arrived, line } = scratch;
+        let Scratch { panel, arrived, staging } = scratch;
         let Extents { taps, inner, outer, row } = *extents;
         let columns = rows.len() * plan.grid[1];
         let width = columns.next_multiple_of(LONGEST_VECTOR);
         let depth = block.channels.len() * taps;
         let first = block.group * inner;
         let channels = first + block.channels.start..first + block.channels.end;
-        panel::gather(plan, &plan.phases[0], x.cpu(), channels, rows, panel, width, line);
+        panel::gather(plan, &plan.phases[0], x.cpu(), channels, rows, panel, width, staging);
         panel[depth * width..].fill(0.0);
         let (start, plane) = (plan.range(rows).start, g.len() / g.shape()[0].max(1));
         let from = &g.cpu()[block.group * outer * plane + start..];
