@@ -73,6 +73,12 @@ impl Buffer {
     }
 }
 
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} values", self.values.len())
+    }
+}
+
 impl From<Vec<f32>> for Buffer {
     fn from(values: Vec<f32>) -> Self {
         Self { values, is_pooled: false }

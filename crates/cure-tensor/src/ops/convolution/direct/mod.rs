@@ -24,7 +24,7 @@ use crate::buffer::Buffer;
 #[derive(Debug)]
 pub(super) struct Packed {
     window: Window,
-    phases: Vec<Vec<f32>>,
+    phases: Vec<Buffer>,
 }
 
 impl Packed {
@@ -34,10 +34,13 @@ impl Packed {
         let phase = |phase: usize| {
             let (own, depth) = (&plan.phases[phase], plan.depth(phase));
             let block = depth * CHANNELS;
-            let mut values = vec![0.0; plan.window.groups * plan.blocks() * block];
+            let mut values = Buffer::stale(plan.window.groups * plan.blocks() * block);
             let tasks = values.chunks_mut(block.max(1)).enumerate().collect();
             for_each(tasks, |(index, values): (usize, &mut [f32])| {
                 let (group, first) = (index / plan.blocks(), index % plan.blocks() * CHANNELS);
+                if first + CHANNELS > rows {
+                    values.fill(0.0);
+                }
                 for lane in 0..CHANNELS.min(rows - first) {
                     let row = first + lane;
                     for source in 0..sources {
@@ -247,10 +250,7 @@ impl Task<'_> {
                     &product[at..at + across]
                 };
                 if plan.write == 2 && target.width == 2 * across {
-                    let (pairs, _) = out.as_chunks_mut::<2>();
-                    for ((pair, &even), &odd) in pairs.iter_mut().zip(from(0)).zip(from(1)) {
-                        *pair = [even, odd];
-                    }
+                    interleave(from(0), from(1), out);
                     continue;
                 }
                 for phase in 0..plan.write {
@@ -266,5 +266,32 @@ impl Task<'_> {
             let (out, at) = self.part(channel);
             self.epilogue.of_row(channel, at).finish(out);
         }
+    }
+}
+
+/// Even places from one row, odd ones from the other.
+#[inline(always)]
+fn interleave(even: &[f32], odd: &[f32], out: &mut [f32]) {
+    match even.len() {
+        4 => interleave_fixed::<4>(even, odd, out),
+        8 => interleave_fixed::<8>(even, odd, out),
+        16 => interleave_fixed::<16>(even, odd, out),
+        _ => {
+            let (pairs, _) = out.as_chunks_mut::<2>();
+            for ((pair, &even), &odd) in pairs.iter_mut().zip(even).zip(odd) {
+                *pair = [even, odd];
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn interleave_fixed<const N: usize>(even: &[f32], odd: &[f32], out: &mut [f32]) {
+    let (pairs, _) = out.as_chunks_mut::<2>();
+    if let (Some(even), Some(odd), Some(pairs)) =
+        (even.first_chunk::<N>(), odd.first_chunk::<N>(), pairs.first_chunk_mut::<N>())
+    {
+        let (even, odd) = (*even, *odd);
+        *pairs = std::array::from_fn(|i| [even[i], odd[i]]);
     }
 }

@@ -6,6 +6,7 @@ use super::super::super::parallel::for_each;
 use super::super::tile::{LONGEST_VECTOR, load, store};
 use super::points;
 use super::{CHANNELS, PATCH, POINTS};
+use crate::buffer::Buffer;
 
 const TAPS: usize = 9;
 
@@ -13,9 +14,9 @@ const TAPS: usize = 9;
 /// missing ones.
 #[derive(Debug)]
 pub(in super::super) struct Packed {
-    values: Vec<f32>,
-    /// Values of one tap of one block.
-    tap: usize,
+    values: Buffer,
+    /// Values of one tap of one block, in whole vectors.
+    len: usize,
 }
 
 impl Packed {
@@ -30,10 +31,15 @@ impl Packed {
     }
 
     fn pack(outer: usize, inner: usize, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
-        let tap = (inner * CHANNELS).next_multiple_of(LONGEST_VECTOR);
-        let mut values = vec![0.0; outer.div_ceil(CHANNELS) * TAPS * tap];
+        let len = (inner * CHANNELS).next_multiple_of(LONGEST_VECTOR);
+        let tap = len + LONGEST_VECTOR;
+        let mut values = Buffer::stale(outer.div_ceil(CHANNELS) * TAPS * tap);
         for_each(values.chunks_mut(TAPS * tap).enumerate().collect(), |(block, values)| {
             let first = block * CHANNELS;
+            let is_whole = first + CHANNELS <= outer && inner * CHANNELS == len;
+            if !is_whole {
+                values.fill(0.0);
+            }
             for i in 0..inner {
                 for lane in 0..CHANNELS.min(outer - first) {
                     for t in 0..TAPS {
@@ -42,12 +48,13 @@ impl Packed {
                 }
             }
         });
-        Self { values, tap }
+        Self { values, len }
     }
 
-    /// Distance between two points of a transformed block.
+    /// Distance between two taps of a block, or two points of a transformed one: not a power of two, so that
+    /// they do not compete for the same lines of the cache.
     pub(super) fn stride(&self) -> usize {
-        self.tap + LONGEST_VECTOR
+        self.len + LONGEST_VECTOR
     }
 
     /// Values that a transformed block takes.
@@ -58,16 +65,16 @@ impl Packed {
     /// G w Gᵀ of a block of output channels: point p at `out[p·stride]`, `[C_in][8]` each.
     #[inline(always)]
     pub(super) fn transform<S: Simd>(&self, simd: S, block: usize, out: &mut [f32]) {
-        let weights = &self.values[block * TAPS * self.tap..][..TAPS * self.tap];
         let stride = self.stride();
+        let weights = &self.values[block * TAPS * stride..][..TAPS * stride];
         assert!(out.len() >= self.transformed());
-        for at in (0..self.tap).step_by(S::F32_LANES) {
-            // SAFETY: `tap` is a whole number of vectors, and both slices were measured.
+        for at in (0..self.len).step_by(S::F32_LANES) {
+            // SAFETY: `len` is a whole number of vectors, and both slices were measured.
             unsafe {
                 let mut columns = [[simd.splat_f32s(0.0); 3]; PATCH];
                 for kx in 0..3 {
                     let taps = std::array::from_fn(|ky| {
-                        load::<S>(weights.as_ptr().add((3 * ky + kx) * self.tap + at))
+                        load::<S>(weights.as_ptr().add((3 * ky + kx) * stride + at))
                     });
                     let column = points::taps(simd, taps);
                     (0..PATCH).for_each(|r| columns[r][kx] = column[r]);
