@@ -25,7 +25,7 @@ pub use architecture::{Architecture, Family, Shortcut};
 pub use classifier::{Classifier, Linearized};
 pub use error::{NetworkError, Result};
 pub use layout::{ParameterSpec, Role};
-pub use linearization::{Adjoint, Linearization, Tangent};
+pub use linearization::{Adjoint, BatchStatistics, Linearization, Tangent};
 pub use load::{LoadError, LoadOptions, Loaded, load, save};
 pub use network::{Frozen, Gradients, Network, Training};
 pub use normalization::Normalization;

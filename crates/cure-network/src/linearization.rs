@@ -11,20 +11,52 @@ use crate::primitive::{At, Kept, Second};
 use crate::program::{Node, Program};
 
 /// A network's values at a batch of images, kept for its derivatives. One forward pass; every
-/// method reuses it.
+/// method reuses it. A clone shares the memory.
+#[derive(Clone)]
 pub struct Linearization<'a> {
     program: &'a Program,
     tensors: &'a [Tensor],
+    tape: Tape,
+    logits: Tensor,
+}
+
+/// What a forward pass keeps.
+#[derive(Clone)]
+struct Tape {
     /// Value of each node after its activation.
     values: Vec<Tensor>,
     /// Value before the activation, where that is smooth and its derivatives need it.
     before: Vec<Option<Tensor>>,
     kept: Vec<Kept>,
-    logits: Tensor,
+}
+
+impl Tape {
+    fn inputs(&self, node: &Node) -> Vec<&Tensor> {
+        node.inputs.iter().map(|&input| &self.values[input]).collect()
+    }
+
+    /// Lets a node's memory go.
+    fn forget(&mut self, id: usize) {
+        self.values[id] = Tensor::zeros(&[0]);
+        self.before[id] = None;
+    }
+}
+
+/// The statistics of a batch at every batch normalisation, in order of evaluation.
+pub struct BatchStatistics(pub(crate) Vec<Moments>);
+
+/// Of one batch normalisation.
+pub(crate) struct Moments {
+    pub(crate) mean: Vec<f64>,
+    /// Biased.
+    pub(crate) variance: Vec<f64>,
+    /// Values that they were taken over.
+    pub(crate) count: usize,
 }
 
 /// The first-order adjoint of a linearization: what arrived at every node, and the gradient that
-/// arrived at the images.
+/// arrived at the images. A clone shares the memory.
+#[derive(Clone)]
 pub struct Adjoint {
     /// At each node, before its activation.
     at_node: Vec<Option<Tensor>>,
@@ -34,13 +66,20 @@ pub struct Adjoint {
 }
 
 impl Adjoint {
+    fn forget(&mut self, id: usize) {
+        self.at_node[id] = None;
+        self.after[id] = None;
+    }
+
     /// Jᵀu: `[N, C, H, W]`.
     pub fn input(&self) -> &Tensor {
         &self.input
     }
 }
 
-/// The tangent of a linearization: ȧ at every node for a direction of the input.
+/// The tangent of a linearization: ȧ at every node for a direction of the input. A clone shares the
+/// memory.
+#[derive(Clone)]
 pub struct Tangent {
     /// At each node, after its activation.
     at_node: Vec<Tensor>,
@@ -50,6 +89,11 @@ pub struct Tangent {
 }
 
 impl Tangent {
+    fn forget(&mut self, id: usize) {
+        self.at_node[id] = Tensor::zeros(&[0]);
+        self.before[id] = None;
+    }
+
     /// J v: `[N, K]`.
     pub fn logits(&self) -> &Tensor {
         &self.logits
@@ -57,8 +101,8 @@ impl Tangent {
 }
 
 /// What a pull back is for: decides what is computed and what is kept.
-struct Purpose<'p> {
-    second: Option<(&'p Adjoint, &'p Tangent)>,
+struct Purpose {
+    second: Option<(Adjoint, Tangent)>,
     keep: bool,
     parameters: bool,
     input: bool,
@@ -138,7 +182,7 @@ impl<'a> Linearization<'a> {
             kept.push(keep);
         }
         let logits = logits_of(&values[count - 1])?;
-        Ok(Self { program, tensors, values, before, kept, logits })
+        Ok(Self { program, tensors, tape: Tape { values, before, kept }, logits })
     }
 
     /// f(x): `[N, K]`.
@@ -146,27 +190,17 @@ impl<'a> Linearization<'a> {
         &self.logits
     }
 
-    /// The mean and biased variance of the batch at each batch normalisation, in order of
-    /// evaluation, with the number of values they were taken over; empty with fixed statistics.
-    pub(crate) fn batch_statistics(&self) -> Vec<(&[f64], &[f64], usize)> {
-        let moments = |(id, kept): (usize, &'_ Kept)| match kept {
-            Kept::Moments(..) => Some(id),
+    /// What [`Network::update_running_statistics`](crate::Network::update_running_statistics) takes; nothing
+    /// with fixed statistics.
+    pub fn batch_statistics(&self) -> BatchStatistics {
+        let moments = |(kept, value): (&Kept, &Tensor)| match kept {
+            Kept::Moments(mean, variance) => {
+                let count = value.len() / mean.len().max(1);
+                Some(Moments { mean: mean.clone(), variance: variance.clone(), count })
+            }
             Kept::Nothing => None,
         };
-        let ids: Vec<usize> = self.kept.iter().enumerate().filter_map(moments).collect();
-        ids.into_iter()
-            .filter_map(|id| match &self.kept[id] {
-                Kept::Moments(mean, variance) => {
-                    let count = self.values[id].len() / mean.len().max(1);
-                    Some((mean.as_slice(), variance.as_slice(), count))
-                }
-                Kept::Nothing => None,
-            })
-            .collect()
-    }
-
-    fn inputs(&self, node: &Node) -> Vec<&Tensor> {
-        node.inputs.iter().map(|&input| &self.values[input]).collect()
+        BatchStatistics(self.tape.kept.iter().zip(&self.tape.values).filter_map(moments).collect())
     }
 
     /// Jᵀu, `[N, C, H, W]`, for `u` `[N, K]`. No weight gradient is computed.
@@ -175,7 +209,7 @@ impl<'a> Linearization<'a> {
     /// If `u` does not have the shape of the logits.
     pub fn pullback(&self, u: &Tensor) -> Result<Tensor> {
         let purpose = Purpose { second: None, keep: false, parameters: false, input: true };
-        Ok(self.pull(u, &purpose)?.adjoint.input)
+        Ok(self.clone().pull(u, purpose)?.adjoint.input)
     }
 
     /// Jᵀu with what arrived at every layer, which second order needs.
@@ -184,16 +218,16 @@ impl<'a> Linearization<'a> {
     /// If `u` does not have the shape of the logits.
     pub fn adjoint(&self, u: &Tensor) -> Result<Adjoint> {
         let purpose = Purpose { second: None, keep: true, parameters: false, input: true };
-        Ok(self.pull(u, &purpose)?.adjoint)
+        Ok(self.clone().pull(u, purpose)?.adjoint)
     }
 
-    /// The gradient of ⟨u, f(x; θ)⟩ with respect to every parameter.
+    /// The gradient of ⟨u, f(x; θ)⟩ with respect to every parameter. Memory is let go as it is used up.
     ///
     /// # Errors
     /// If `u` does not have the shape of the logits.
-    pub fn parameter_gradient(&self, u: &Tensor) -> Result<Gradients> {
+    pub fn parameter_gradient(self, u: &Tensor) -> Result<Gradients> {
         let purpose = Purpose { second: None, keep: false, parameters: true, input: false };
-        Ok(Gradients::new(self.pull(u, &purpose)?.gradients))
+        Ok(Gradients::new(self.pull(u, purpose)?.gradients))
     }
 
     /// J v, `[N, K]`, for `v` `[N, C, H, W]`.
@@ -215,11 +249,11 @@ impl<'a> Linearization<'a> {
         at_node.push(ops::channel_major(v)?);
         for (id, node) in self.program.nodes.iter().enumerate().skip(1) {
             let Some(primitive) = &node.primitive else { continue };
-            let inputs = self.inputs(node);
-            let at = At { inputs: &inputs, kept: &self.kept[id] };
+            let inputs = self.tape.inputs(node);
+            let at = At { inputs: &inputs, kept: &self.tape.kept[id] };
             let tangents: Vec<&Tensor> = node.inputs.iter().map(|&input| &at_node[input]).collect();
             let tangent = primitive.tangent(&at, &tangents, self.relu_mask(id))?;
-            match (node.activation, &self.before[id]) {
+            match (node.activation, &self.tape.before[id]) {
                 (Some(activation), Some(a)) => {
                     before.push(Some(tangent.clone()));
                     at_node.push(ops::activation_pullback(activation, a, tangent)?);
@@ -246,27 +280,28 @@ impl<'a> Linearization<'a> {
         tangent: &Tangent,
         mu: &Tensor,
     ) -> Result<Tensor> {
-        let second = Some((adjoint, tangent));
+        let second = Some((adjoint.clone(), tangent.clone()));
         let purpose = Purpose { second, keep: false, parameters: false, input: true };
-        Ok(self.pull(mu, &purpose)?.adjoint.input)
+        Ok(self.clone().pull(mu, purpose)?.adjoint.input)
     }
 
     /// The derivative along `v` of the gradient of ⟨u, f⟩ with respect to every parameter, that
     /// is ∇_θ⟨v, Jᵀu⟩ where u is a function of the logits with derivative `mu` along `v`.
     /// Arguments as in [`Linearization::second_order_pullback`]. The pull back is linear in `mu`:
-    /// adding a first-order seed to it adds that seed's [`Linearization::parameter_gradient`].
+    /// adding a first-order seed to it adds that seed's [`Linearization::parameter_gradient`]. Memory is let
+    /// go as it is used up.
     ///
     /// # Errors
     /// If the shapes do not fit.
     pub fn second_order_parameter_gradient(
-        &self,
-        adjoint: &Adjoint,
-        tangent: &Tangent,
+        self,
+        adjoint: Adjoint,
+        tangent: Tangent,
         mu: &Tensor,
     ) -> Result<Gradients> {
         let second = Some((adjoint, tangent));
         let purpose = Purpose { second, keep: false, parameters: true, input: false };
-        Ok(Gradients::new(self.pull(mu, &purpose)?.gradients))
+        Ok(Gradients::new(self.pull(mu, purpose)?.gradients))
     }
 
     /// H v of each sample's cross-entropy: exact, by the R-operator.
@@ -287,7 +322,7 @@ impl<'a> Linearization<'a> {
     }
 
     /// One pass from the logits back, of first order or, with `purpose.second`, of second.
-    fn pull(&self, seed: &Tensor, purpose: &Purpose<'_>) -> Result<Pulled> {
+    fn pull(mut self, seed: &Tensor, mut purpose: Purpose) -> Result<Pulled> {
         let nodes = &self.program.nodes;
         let count = nodes.len();
         if seed.shape() != self.logits.shape() {
@@ -311,12 +346,12 @@ impl<'a> Linearization<'a> {
             if purpose.keep && smooth(node).is_some() {
                 after[id] = Some(g.clone());
             }
-            let g = if passed[id] { g } else { self.through_activation(id, node, g, purpose)? };
-            let inputs = self.inputs(node);
-            let at = At { inputs: &inputs, kept: &self.kept[id] };
+            let g = if passed[id] { g } else { self.through_activation(id, node, g, &purpose)? };
+            let inputs = self.tape.inputs(node);
+            let at = At { inputs: &inputs, kept: &self.tape.kept[id] };
             // The tangents of the inputs, once, if this pass is of second order.
             let tangents = OnceCell::new();
-            let second = purpose.second.and_then(|(adjoint, tangent)| {
+            let second = purpose.second.as_ref().and_then(|(adjoint, tangent)| {
                 let tangents: &Vec<&Tensor> = tangents.get_or_init(|| {
                     node.inputs.iter().map(|&input| &tangent.at_node[input]).collect()
                 });
@@ -355,6 +390,12 @@ impl<'a> Linearization<'a> {
             if purpose.keep {
                 at_node[id] = Some(g);
             }
+            // Nodes before this one do not read it.
+            self.tape.forget(id);
+            if let Some((adjoint, tangent)) = &mut purpose.second {
+                adjoint.forget(id);
+                tangent.forget(id);
+            }
         }
         let input = match arriving[0].take() {
             Some(input) => ops::sample_major(&input)?,
@@ -366,7 +407,7 @@ impl<'a> Linearization<'a> {
     /// A node's value, if a ReLU made it: its derivative is 1 where this is over zero.
     fn relu_mask(&self, id: usize) -> Option<&Tensor> {
         let is_relu = self.program.nodes[id].activation == Some(Activation::Relu);
-        is_relu.then(|| &self.values[id])
+        is_relu.then(|| &self.tape.values[id])
     }
 
     fn through_activation(
@@ -374,11 +415,11 @@ impl<'a> Linearization<'a> {
         id: usize,
         node: &Node,
         g: Tensor,
-        purpose: &Purpose<'_>,
+        purpose: &Purpose,
     ) -> Result<Tensor> {
         let Some(activation) = node.activation else { return Ok(g) };
-        let at = self.before[id].as_ref().unwrap_or(&self.values[id]);
-        if let Some((adjoint, tangent)) = purpose.second
+        let at = self.tape.before[id].as_ref().unwrap_or(&self.tape.values[id]);
+        if let Some((adjoint, tangent)) = &purpose.second
             && let (Some(tangent), Some(lambda)) = (&tangent.before[id], &adjoint.after[id])
         {
             return Ok(ops::activation_second_order(activation, at, tangent, lambda, g)?);

@@ -8,7 +8,7 @@ use crate::classifier::{Classifier, Linearized};
 use crate::error::{NetworkError, Result};
 use crate::initialise;
 use crate::layout::{LayerKind, Layout, ParameterSpec};
-use crate::linearization::{self, Linearization};
+use crate::linearization::{self, BatchStatistics, Linearization};
 use crate::normalization::Normalization;
 use crate::pieces::{self, Pieces};
 use crate::primitive::Affine;
@@ -220,12 +220,12 @@ impl Network {
     }
 
     /// Moves the running statistics a tenth of the way to those of the batch (unbiased
-    /// variance), as PyTorch does after a pass in training mode. Does nothing for a
-    /// linearization with fixed statistics.
+    /// variance), as PyTorch does after a pass in training mode. Does nothing for those of a pass
+    /// with fixed statistics.
     ///
     /// # Errors
-    /// Only if the linearization belongs to another network.
-    pub fn update_running_statistics(&mut self, pass: &Linearization<'_>) -> Result<()> {
+    /// Only if they belong to another network.
+    pub fn update_running_statistics(&mut self, batch: &BatchStatistics) -> Result<()> {
         let norms: Vec<(usize, usize)> = self
             .layout
             .layers
@@ -235,12 +235,10 @@ impl Network {
                 _ => None,
             })
             .collect();
-        for ((mean_at, variance_at), (mean, variance, count)) in
-            norms.into_iter().zip(pass.batch_statistics())
-        {
-            let unbiased = count as f64 / (count.max(2) - 1) as f64;
-            self.blend(mean_at, mean, 1.0)?;
-            self.blend(variance_at, variance, unbiased)?;
+        for ((mean_at, variance_at), moments) in norms.into_iter().zip(&batch.0) {
+            let unbiased = moments.count as f64 / (moments.count.max(2) - 1) as f64;
+            self.blend(mean_at, &moments.mean, 1.0)?;
+            self.blend(variance_at, &moments.variance, unbiased)?;
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ pub fn preset(name: &str) -> Result<TrainingConfig> {
                 loss_mode: BatchNormMode::Train,
                 regularizer_mode: BatchNormMode::Eval,
                 direction_mode: BatchNormMode::Eval,
+                recompute: false,
             }),
             optimizer: OptimizerOptions::default(),
             ..TrainingConfig::default()
@@ -57,6 +58,7 @@ pub fn preset(name: &str) -> Result<TrainingConfig> {
                 loss_mode: BatchNormMode::Train,
                 regularizer_mode: BatchNormMode::Train,
                 direction_mode: BatchNormMode::Eval,
+                recompute: false,
             }),
             optimizer: OptimizerOptions::default(),
             augmentation: Augmentation::NONE,

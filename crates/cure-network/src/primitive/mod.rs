@@ -25,6 +25,7 @@ use cure_tensor::ops::{self, Activation};
 use crate::error::Result;
 
 /// What a primitive keeps of a forward pass besides its inputs.
+#[derive(Clone)]
 pub(crate) enum Kept {
     /// Nothing.
     Nothing,

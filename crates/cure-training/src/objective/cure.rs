@@ -10,7 +10,7 @@
 //! 3 for the loss with BatchNorm over the batch, or none where it shares the regulariser's mode
 //! (its seed is added). The authors' procedure takes 18.
 
-use cure_network::{Adjoint, Frozen, Gradients, Linearization, Network};
+use cure_network::{Adjoint, Frozen, Gradients, Linearization, Network, Training};
 use cure_tensor::Tensor;
 use cure_tensor::ops::{self, CrossEntropy};
 use rand::{RngExt, SeedableRng};
@@ -72,6 +72,9 @@ pub struct CureOptions {
     pub regularizer_mode: BatchNormMode,
     /// BatchNorm in the pass that finds z.
     pub direction_mode: BatchNormMode,
+    /// Whether the pass at x is forgotten once ∇ℓ(x) is known, and made again (2 more passes) when its turn
+    /// comes: three passes' activations are then held at most instead of five, for the same result.
+    pub recompute: bool,
 }
 
 impl Default for CureOptions {
@@ -83,6 +86,7 @@ impl Default for CureOptions {
             loss_mode: BatchNormMode::Train,
             regularizer_mode: BatchNormMode::Eval,
             direction_mode: BatchNormMode::Eval,
+            recompute: false,
         }
     }
 }
@@ -119,7 +123,8 @@ impl<'a> Point<'a> {
     }
 
     /// ∇_θ⟨v, ∇ℓ⟩, plus the gradient of `factor` times the sum of the losses.
-    fn gradient_along(&self, v: &Tensor, factor: f32) -> Result<Gradients> {
+    /// Memory is let go as it is used up.
+    fn gradient_along(self, v: &Tensor, factor: f32) -> Result<Gradients> {
         let tangent = self.pass.tangent(v)?;
         let curvature = ops::softmax_covariance(&self.loss.probabilities, tangent.logits())?;
         let mu = if factor == 0.0 {
@@ -127,7 +132,7 @@ impl<'a> Point<'a> {
         } else {
             ops::axpy(factor, &self.loss.residual, curvature)?
         };
-        Ok(self.pass.second_order_parameter_gradient(&self.adjoint, &tangent, &mu)?)
+        Ok(self.pass.second_order_parameter_gradient(self.adjoint, tangent, &mu)?)
     }
 }
 
@@ -220,7 +225,7 @@ fn points<'a>(
     let z = options.direction(here.adjoint.input(), &unit, streams)?;
     let perturbed = step_along(images, &z, &unit, h)?;
     let there = Point::new(frozen.linearize(&perturbed)?, labels)?;
-    let terms = terms(options, &here, &there, &unit, z, perturbed)?;
+    let terms = terms(options, here.adjoint.input(), &there, &unit, z, perturbed)?;
     Ok(Points { here, there, terms })
 }
 
@@ -273,17 +278,12 @@ pub fn derivatives(
         points(options, network, &frozen, images, labels, h, streams)?;
     let share = 1.0 / labels.len().max(1) as f32;
     let v = ops::scale(share, terms.cotangent.clone());
+    let (losses, logits) = (here.loss.losses.clone(), here.pass.logits().clone());
+    let mean = ops::scale(share, here.loss.residual.clone());
+    let loss_gradient = here.pass.clone().parameter_gradient(&mean)?;
     let regularizer_gradient =
         there.gradient_along(&v, 0.0)?.add_scaled(-1.0, &here.gradient_along(&v, 0.0)?)?;
-    let loss_gradient =
-        here.pass.parameter_gradient(&ops::scale(share, here.loss.residual.clone()))?;
-    Ok(Derivatives {
-        terms,
-        losses: here.loss.losses,
-        logits: here.pass.logits().clone(),
-        loss_gradient,
-        regularizer_gradient,
-    })
+    Ok(Derivatives { terms, losses, logits, loss_gradient, regularizer_gradient })
 }
 
 fn step_along(images: &Tensor, z: &Tensor, unit: &[f32], h: f64) -> Result<Tensor> {
@@ -292,22 +292,44 @@ fn step_along(images: &Tensor, z: &Tensor, unit: &[f32], h: f64) -> Result<Tenso
 
 fn terms(
     options: &CureOptions,
-    here: &Point<'_>,
+    gradient: &Tensor,
     there: &Point<'_>,
     unit: &[f32],
     direction: Tensor,
     perturbed: Tensor,
 ) -> Result<RegularizerTerms> {
-    let difference = ops::subtract(there.adjoint.input(), here.adjoint.input())?;
+    let difference = ops::subtract(there.adjoint.input(), gradient)?;
     let (values, cotangent) = options.values(&difference, unit)?;
     Ok(RegularizerTerms {
         direction,
         perturbed,
-        gradient: here.adjoint.input().clone(),
+        gradient: gradient.clone(),
         perturbed_gradient: there.adjoint.input().clone(),
         values,
         cotangent,
     })
+}
+
+/// A network with BatchNorm in one of its modes.
+enum Passes {
+    Eval(Frozen),
+    Train(Training),
+}
+
+impl Passes {
+    fn new(network: &Network, mode: BatchNormMode) -> Result<Self> {
+        Ok(match mode {
+            BatchNormMode::Eval => Self::Eval(network.frozen()?),
+            BatchNormMode::Train => Self::Train(network.training()?),
+        })
+    }
+
+    fn linearize(&self, images: &Tensor) -> Result<Linearization<'_>> {
+        Ok(match self {
+            Self::Eval(network) => network.linearize(images)?,
+            Self::Train(network) => network.linearize(images)?,
+        })
+    }
 }
 
 pub(super) fn step(
@@ -318,46 +340,56 @@ pub(super) fn step(
     at: &EpochValues,
     streams: &SampleStreams<'_>,
 ) -> Result<StepOutcome> {
-    let (frozen, training) = (network.frozen()?, network.training()?);
-    let linearize = |mode: BatchNormMode, images: &Tensor| match mode {
-        BatchNormMode::Eval => frozen.linearize(images),
-        BatchNormMode::Train => training.linearize(images),
-    };
     let share = 1.0 / labels.len().max(1) as f32;
     let mode = options.regularizer_mode;
-    let here = Point::new(linearize(mode, images)?, labels)?;
+    let passes = Passes::new(network, mode)?;
+    let here = Point::new(passes.linearize(images)?, labels)?;
     let unit = options.unit(network);
     let z = if options.direction_mode == mode {
         options.direction(here.adjoint.input(), &unit, streams)?
     } else {
-        let pass = linearize(options.direction_mode, images)?;
+        let passes = Passes::new(network, options.direction_mode)?;
+        let pass = passes.linearize(images)?;
         let loss = ops::cross_entropy(pass.logits(), labels)?;
         options.direction(&pass.pullback(&loss.residual)?, &unit, streams)?
     };
+    let gradient = here.adjoint.input().clone();
+    let mut loss: f64 = here.loss.losses.iter().sum();
+    let mut correct = count_correct(here.pass.logits(), labels);
+    let of_here = here.pass.batch_statistics();
+    let kept = (!options.recompute).then_some(here);
     let perturbed = step_along(images, &z, &unit, at.h)?;
-    let there = Point::new(linearize(mode, &perturbed)?, labels)?;
-    let terms = terms(options, &here, &there, &unit, z, perturbed)?;
+    let there = Point::new(passes.linearize(&perturbed)?, labels)?;
+    let terms = terms(options, &gradient, &there, &unit, z, perturbed)?;
 
+    // The perturbed pass first, so that the clean one weighs more in the running statistics.
+    let mut statistics = vec![there.pass.batch_statistics(), of_here];
     let v = ops::scale(at.gamma as f32 * share, terms.cotangent);
-    let shared = options.loss_mode == mode;
+    let is_shared = options.loss_mode == mode;
     let gradients = there.gradient_along(&v, 0.0)?;
-    let factor = if shared { share } else { 0.0 };
+    let here = match kept {
+        Some(here) => here,
+        None => Point::new(passes.linearize(images)?, labels)?,
+    };
+    let factor = if is_shared { share } else { 0.0 };
     let mut gradients =
         gradients.add_scaled(1.0, &here.gradient_along(&ops::scale(-1.0, v), factor)?)?;
 
-    let (loss, correct) = if shared {
-        (here.loss.losses.iter().sum(), count_correct(here.pass.logits(), labels))
-    } else {
-        let pass = linearize(options.loss_mode, images)?;
-        let loss = ops::cross_entropy(pass.logits(), labels)?;
-        let seed = ops::scale(share, loss.residual);
+    if !is_shared {
+        // Its packed weights go before those of the other program come.
+        drop(passes);
+        let passes = Passes::new(network, options.loss_mode)?;
+        let pass = passes.linearize(images)?;
+        let clean = ops::cross_entropy(pass.logits(), labels)?;
+        loss = clean.losses.iter().sum();
+        correct = count_correct(pass.logits(), labels);
+        statistics.insert(0, pass.batch_statistics());
+        let seed = ops::scale(share, clean.residual);
         gradients = gradients.add_scaled(1.0, &pass.parameter_gradient(&seed)?)?;
-        network.update_running_statistics(&pass)?;
-        (loss.losses.iter().sum(), count_correct(pass.logits(), labels))
-    };
-    // The perturbed pass first, so that the clean one weighs more in the running statistics.
-    network.update_running_statistics(&there.pass)?;
-    network.update_running_statistics(&here.pass)?;
+    }
+    for batch in &statistics {
+        network.update_running_statistics(batch)?;
+    }
     Ok(StepOutcome {
         gradients,
         loss,

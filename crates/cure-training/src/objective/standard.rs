@@ -16,13 +16,14 @@ pub(super) fn step(
     let pass = training.linearize(images)?;
     let loss = ops::cross_entropy(pass.logits(), labels)?;
     let mean = ops::scale(1.0 / labels.len().max(1) as f32, loss.residual);
+    let (statistics, correct) = (pass.batch_statistics(), count_correct(pass.logits(), labels));
     let gradients = pass.parameter_gradient(&mean)?;
-    network.update_running_statistics(&pass)?;
+    network.update_running_statistics(&statistics)?;
     Ok(StepOutcome {
         gradients,
         loss: loss.losses.iter().sum(),
         regularizer: 0.0,
-        correct: count_correct(pass.logits(), labels),
+        correct,
         samples: labels.len(),
     })
 }

@@ -65,6 +65,9 @@ pub(crate) struct Options {
     /// every pass over the batch but the one that finds z.
     #[arg(long, value_name = "MODE", help_heading = "CURE")]
     batch_norm: Option<String>,
+    /// Hold three passes' activations instead of five, for two more passes a step and the same result.
+    #[arg(long, help_heading = "CURE")]
+    recompute: bool,
     /// Go on with the run in this folder.
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
@@ -140,10 +143,13 @@ impl Options {
     fn apply_cure(&self, config: &mut RunConfig) -> Outcome {
         let asked = [&self.gamma, &self.h, &self.scale, &self.direction, &self.batch_norm];
         let Objective::Cure(cure) = &mut config.training.objective else {
-            return match self.squared.is_some() || asked.iter().any(|flag| flag.is_some()) {
+            return match self.squared.is_some()
+                || self.recompute
+                || asked.iter().any(|flag| flag.is_some())
+            {
                 true => Err(Failure::Input(
-                    "--gamma, --h, --scale, --squared, --direction and --batch-norm belong to \
-                     --method cure"
+                    "--gamma, --h, --scale, --squared, --direction, --batch-norm and --recompute \
+                     belong to --method cure"
                         .into(),
                 )),
                 false => Ok(()),
@@ -164,6 +170,7 @@ impl Options {
         if let Some(squared) = self.squared {
             cure.squared = squared;
         }
+        cure.recompute |= self.recompute;
         if let Some(gamma) = &self.gamma {
             config.training.gamma = gamma.parse().input()?;
         }
