@@ -1,7 +1,8 @@
 //! Per-channel statistics and per-channel linear combinations of channel-major activations
 //! (`[C, …]`): all that batch normalisation, in any mode and to any order, is made of.
 
-use super::parallel::{map, over_pieces, vectorised};
+use super::machine::vectorised;
+use super::parallel::{map, over_pieces};
 use crate::buffer::Buffer;
 use crate::{Result, Tensor, TensorError};
 

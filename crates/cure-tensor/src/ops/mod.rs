@@ -8,6 +8,7 @@ mod channel;
 mod convolution;
 mod elementwise;
 mod layout;
+mod machine;
 mod parallel;
 mod pooling;
 mod sample;
@@ -20,6 +21,7 @@ pub use convolution::{
 };
 pub use elementwise::{add, axpy, map, scale, subtract, zip_map};
 pub use layout::{channel_major, concatenate, flatten, sample_major, select, unflatten};
+pub use machine::{Vectors, use_plain_sums, use_vectors};
 pub use parallel::alone;
 pub(crate) use parallel::is_alone;
 pub use pooling::{

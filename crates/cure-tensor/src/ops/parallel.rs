@@ -4,34 +4,10 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
+use super::machine::vectorised;
+
 /// Values a task: long enough to hide the cost of scheduling, short enough to share out.
 const PIECE: usize = 32 * 1024;
-
-/// Runs `work` compiled for the widest vectors of this machine (AVX-512, AVX2, NEON), found at run
-/// time. Additions are neither reordered nor contracted: the bits are the same everywhere.
-#[inline]
-pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    dispatch(Inlined(work))
-}
-
-/// Runs `work` with the widest vectors of this machine.
-#[inline]
-pub(super) fn dispatch<W: pulp::WithSimd>(work: W) -> W::Output {
-    static ARCH: std::sync::LazyLock<pulp::Arch> = std::sync::LazyLock::new(pulp::Arch::new);
-    ARCH.dispatch(work)
-}
-
-/// A closure that is compiled into whoever calls it, with the caller's instructions.
-struct Inlined<F>(F);
-
-impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Inlined<F> {
-    type Output = R;
-
-    #[inline(always)]
-    fn call(self) -> R {
-        (self.0)()
-    }
-}
 
 thread_local! {
     static ALONE: Cell<bool> = const { Cell::new(false) };

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::super::activation::Activation;
-use super::super::parallel::vectorised;
+use super::super::machine::vectorised;
 use crate::{Result, Tensor, TensorError};
 
 /// What is done to a convolution's result while it is still in cache.

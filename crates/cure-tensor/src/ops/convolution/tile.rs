@@ -128,19 +128,20 @@ unsafe fn product_tile<S: Simd, const C: usize, const V: usize>(
 }
 
 /// `out[r] = Σ_t a[r][t]·b[t]` for `rows` rows r, a multiple of eight, and `vectors` vectors: for each
-/// element one chain of multiply-adds in the order of t, that goes on where `out` has come to if it
+/// element one chain of multiply-adds, t going through `order`, that goes on where `out` has come to if it
 /// `continues`.
 ///
 /// # Safety
-/// Each of `rows` rows of `a` holds `count` values; each of `count` rows of `b`, and of `rows` rows of
-/// `out`, holds the vectors; rows are `strides` (a, b, out) apart.
+/// Each of `rows` rows of `a` holds the values that `order` names; each row of `b` that it names, and each of
+/// `rows` rows of `out`, holds the vectors; rows are `strides` (a, b, out) apart.
 #[inline(always)]
 pub(super) unsafe fn accumulate<S: Simd>(
     simd: S,
     a: *const f32,
     b: *const f32,
     out: *mut f32,
-    [rows, count, vectors]: [usize; 3],
+    [rows, vectors]: [usize; 2],
+    order: &[usize],
     strides: [usize; 3],
     continues: bool,
 ) {
@@ -154,9 +155,9 @@ pub(super) unsafe fn accumulate<S: Simd>(
                 let (a, b) = (a.add(row * strides[0]), b.add(at));
                 let out = out.add(row * strides[2] + at);
                 match width {
-                    3 => accumulate_rows::<S, 3>(simd, a, b, out, count, strides, continues),
-                    2 => accumulate_rows::<S, 2>(simd, a, b, out, count, strides, continues),
-                    _ => accumulate_rows::<S, 1>(simd, a, b, out, count, strides, continues),
+                    3 => accumulate_rows::<S, 3>(simd, a, b, out, order, strides, continues),
+                    2 => accumulate_rows::<S, 2>(simd, a, b, out, order, strides, continues),
+                    _ => accumulate_rows::<S, 1>(simd, a, b, out, order, strides, continues),
                 }
             }
         }
@@ -172,19 +173,19 @@ unsafe fn accumulate_rows<S: Simd, const V: usize>(
     a: *const f32,
     b: *const f32,
     out: *mut f32,
-    count: usize,
+    order: &[usize],
     strides: [usize; 3],
     continues: bool,
 ) {
     // SAFETY: promised by the caller.
     unsafe {
         if S::REGISTER_COUNT >= 32 {
-            accumulate_tile::<S, CHANNELS, V>(simd, a, b, out, count, strides, continues);
+            accumulate_tile::<S, CHANNELS, V>(simd, a, b, out, order, strides, continues);
         } else {
             const HALF: usize = CHANNELS / 2;
-            accumulate_tile::<S, HALF, V>(simd, a, b, out, count, strides, continues);
+            accumulate_tile::<S, HALF, V>(simd, a, b, out, order, strides, continues);
             let (a, out) = (a.add(HALF * strides[0]), out.add(HALF * strides[2]));
-            accumulate_tile::<S, HALF, V>(simd, a, b, out, count, strides, continues);
+            accumulate_tile::<S, HALF, V>(simd, a, b, out, order, strides, continues);
         }
     }
 }
@@ -195,9 +196,9 @@ unsafe fn accumulate_rows<S: Simd, const V: usize>(
 unsafe fn accumulate_tile<S: Simd, const R: usize, const V: usize>(
     simd: S,
     a: *const f32,
-    mut b: *const f32,
+    b: *const f32,
     out: *mut f32,
-    count: usize,
+    order: &[usize],
     [a_stride, b_stride, out_stride]: [usize; 3],
     continues: bool,
 ) {
@@ -212,7 +213,8 @@ unsafe fn accumulate_tile<S: Simd, const R: usize, const V: usize>(
                 }
             }
         }
-        for t in 0..count {
+        for &t in order {
+            let b = b.add(t * b_stride);
             let values: [S::f32s; V] = std::array::from_fn(|v| load::<S>(b.add(v * S::F32_LANES)));
             for (row, sums) in sums.iter_mut().enumerate() {
                 let factor = simd.splat_f32s(*a.add(row * a_stride + t));
@@ -220,7 +222,6 @@ unsafe fn accumulate_tile<S: Simd, const R: usize, const V: usize>(
                     *sum = simd.mul_add_f32s(factor, value, *sum);
                 }
             }
-            b = b.add(b_stride);
         }
         for (row, sums) in sums.into_iter().enumerate() {
             for (v, sum) in sums.into_iter().enumerate() {

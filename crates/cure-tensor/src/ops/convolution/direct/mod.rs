@@ -12,7 +12,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::super::parallel::{SharedOutput, dispatch, for_each, is_alone};
+use super::super::machine::dispatch;
+use super::super::parallel::{SharedOutput, for_each, is_alone};
 use super::epilogue::Epilogue;
 use super::geometry::Window;
 use super::scratch::with_scratch;

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::super::super::parallel::{SharedOutput, dispatch, for_each, map};
+use super::super::super::machine::dispatch;
+use super::super::super::parallel::{SharedOutput, for_each, map};
 use super::super::geometry::Geometry;
 use super::super::scratch::with_scratch;
 use super::super::tile::{CHANNELS, LONGEST_VECTOR, accumulate, transpose};
@@ -27,6 +28,8 @@ struct Extents {
     outer: usize,
     /// `outer` in whole vectors.
     row: usize,
+    /// The places of a tile, one after the other.
+    order: Vec<usize>,
 }
 
 /// As [`convolution_weight_gradient`](crate::ops::convolution_weight_gradient). A task owns a block over some
@@ -43,8 +46,10 @@ pub(in super::super) fn weight_gradient(
     let (inner, outer) = (plan.source.channels, plan.target.channels);
     let taps = geometry.taps();
     let row = outer.next_multiple_of(LONGEST_VECTOR);
-    let extents = &Extents { taps, inner, outer, row };
     let step = (ROWS / taps).clamp(1, inner);
+    let rows_a_tile = plan.rows_a_task(step * taps + row);
+    let order = (0..rows_a_tile * plan.grid[1]).collect();
+    let extents = &Extents { taps, inner, outer, row, order };
     let blocks: Vec<Block> = (0..plan.window.groups)
         .flat_map(|group| {
             let channels = move |first: usize| first..(first + step).min(inner);
@@ -52,7 +57,6 @@ pub(in super::super) fn weight_gradient(
         })
         .collect();
     let rows = plan.rows();
-    let rows_a_tile = plan.rows_a_task(step * taps + row);
     let tiles = rows.div_ceil(rows_a_tile);
     let parts = ENOUGH.div_ceil(blocks.len()).clamp(1, tiles.max(1));
     let rows_a_part = tiles.div_ceil(parts).max(1) * rows_a_tile;
@@ -99,7 +103,7 @@ pub(in super::super) fn weight_gradient(
 
 /// Sums `[taps][outputs]` to their rows of the result.
 fn put(extents: &Extents, block: &Block, sum: &[f32], shared: SharedOutput) {
-    let Extents { taps, inner, outer, row } = *extents;
+    let &Extents { taps, inner, outer, row, .. } = extents;
     let depth = block.channels.len() * taps;
     for first in (0..outer).step_by(LONGEST_VECTOR) {
         for o in first..(first + LONGEST_VECTOR).min(outer) {
@@ -138,7 +142,7 @@ impl WithSimd for Tile<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { plan, extents, pair: (x, g), block, rows, scratch, sum } = self;
         let Scratch { panel, arrived, staging } = scratch;
-        let Extents { taps, inner, outer, row } = *extents;
+        let &Extents { taps, inner, outer, row, .. } = extents;
         let columns = rows.len() * plan.grid[1];
         let width = columns.next_multiple_of(LONGEST_VECTOR);
         let depth = block.channels.len() * taps;
@@ -156,7 +160,8 @@ impl WithSimd for Tile<'_> {
                 panel.as_ptr(),
                 arrived.as_ptr(),
                 sum.as_mut_ptr(),
-                [depth.next_multiple_of(CHANNELS), columns, row / S::F32_LANES],
+                [depth.next_multiple_of(CHANNELS), row / S::F32_LANES],
+                &extents.order[..columns],
                 [width, row, row],
                 true,
             );

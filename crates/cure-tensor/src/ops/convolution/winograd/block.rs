@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::super::super::parallel::dispatch;
+use super::super::super::machine::dispatch;
 use super::super::epilogue::Ending;
 use super::super::tile::{LONGEST_VECTOR, load, store, transpose};
 use super::{PATCH, POINTS, TILE, points};
@@ -69,8 +69,8 @@ pub(super) struct Block {
     /// For each vector the lanes whose tile has a neighbour to its left, then those with one to its
     /// right, as 1 and 0, in the order in which columns are told apart.
     neighbours: Vec<f32>,
-    /// Where in a vector each of its tiles comes to lie.
-    order: Vec<usize>,
+    /// Where, among all tiles, the values of each one come to lie; those of zeros not named.
+    positions: Vec<usize>,
     /// Where each row of tiles lies.
     places: Vec<Place>,
     /// Where image rows are whole vectors and whole tiles, and planes whole rows of tiles: for each
@@ -96,9 +96,9 @@ impl Block {
         self.vectors * self.lanes
     }
 
-    /// The place, among all tiles, of the values of tile `tile`.
-    fn position(&self, tile: usize) -> usize {
-        tile / self.lanes * self.lanes + self.order[tile % self.lanes]
+    /// Where, among all tiles, the values of each one come to lie.
+    pub(super) fn positions(&self) -> &[usize] {
+        &self.positions
     }
 
     /// Columns before the first tile and after the last one of a staged line, which neighbours read.
@@ -226,8 +226,8 @@ impl Block {
     }
 
     /// A ȳ Aᵀ of every tile, ȳ an adjoint of the output, of up to 16 channels side by side: point p of tile t
-    /// goes to `out[p·strides[0] + t·strides[1]]`, t as by [`Block::transform_input`], zeros for missing channels
-    /// and tiles. `planes` holds those of the
+    /// goes to `out[p·strides[0] + t·strides[1]]`, t as by [`Block::transform_input`], zeros for missing
+    /// channels. `planes` holds those of the
     /// channels, `plane` values each.
     ///
     /// # Safety
@@ -245,15 +245,6 @@ impl Block {
         const SIDE: usize = LONGEST_VECTOR;
         let Tiling { height, width, across, .. } = self.tiling;
         let zero = simd.splat_f32s(0.0);
-        for tile in self.places.len() * across..self.width() {
-            for point in 0..POINTS {
-                // SAFETY: promised by the caller.
-                unsafe {
-                    let out = out.add(point * strides[0] + self.position(tile) * strides[1]);
-                    (0..SIDE).step_by(S::F32_LANES).for_each(|lane| store(out.add(lane), zero));
-                }
-            }
-        }
         for (index, place) in self.places.iter().enumerate() {
             let rows = TILE.min(height - place.row);
             let count = rows * width;
@@ -278,7 +269,7 @@ impl Block {
                         let column = points::output_adjoint(simd, column);
                         (0..PATCH).for_each(|r| columns[r][c] = column[r]);
                     }
-                    let position = self.position(index * across + tile);
+                    let position = self.positions[index * across + tile];
                     let out = out.add(position * strides[1] + first);
                     for (r, row) in columns.into_iter().enumerate() {
                         for (c, value) in points::output_adjoint(simd, row).into_iter().enumerate()
@@ -402,6 +393,9 @@ impl WithSimd for Layout {
         for (position, &tile) in out.iter().enumerate() {
             order[tile as usize] = position;
         }
+        let positions = (0..rows.len() * tiling.across)
+            .map(|tile| tile / lanes * lanes + order[tile % lanes])
+            .collect();
         let Tiling { height, width, .. } = tiling;
         let place = |row| {
             let (sample, row) = tiling.place(row);
@@ -417,7 +411,7 @@ impl WithSimd for Layout {
             };
             (0..TILE * vectors).map(place).collect()
         });
-        Block { tiling, rows, lanes, vectors, neighbours, order, places, direct }
+        Block { tiling, rows, lanes, vectors, neighbours, positions, places, direct }
     }
 }
 

@@ -2,7 +2,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::super::super::parallel::{SharedOutput, dispatch, for_each, is_alone};
+use super::super::super::machine::dispatch;
+use super::super::super::parallel::{SharedOutput, for_each, is_alone};
 use super::super::epilogue::Epilogue;
 use super::super::geometry::Geometry;
 use super::super::scratch::with_scratch;

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::super::super::parallel::{SharedOutput, dispatch, for_each, map};
+use super::super::super::machine::dispatch;
+use super::super::super::parallel::{SharedOutput, for_each, map};
 use super::super::geometry::Geometry;
 use super::super::scratch::with_scratch;
 use super::super::tile::{CHANNELS, LONGEST_VECTOR, accumulate};
@@ -139,8 +140,8 @@ fn planes_first(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
     for_each(all.blocks(), |channels| {
         with_scratch(channels.size(), TAPS * LONGEST_VECTOR, |sum, scratch| {
             for (index, [x, g]) in planes.iter().enumerate() {
-                let (channels, continues) = (&channels, index > 0);
-                dispatch(Products { all, channels, places, x, g, sum, continues });
+                let (channels, order, continues) = (&channels, block.positions(), index > 0);
+                dispatch(Products { all, channels, places, order, x, g, sum, continues });
             }
             dispatch(Finish { channels: &channels, sum, scratch, geometry, shared });
         });
@@ -170,7 +171,7 @@ fn block_by_block(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
         let mut sum = Buffer::zeros(channels.size());
         for first in rows.clone().step_by(step) {
             let block = &Block::new(tiling, first..(first + step).min(rows.end));
-            let places = Places::new(channels, block.width());
+            let (places, order) = (Places::new(channels, block.width()), block.positions());
             let [x_len, g_len] = places.lengths();
             with_scratch(x_len + g_len, block.staging(), |planes, staging| {
                 let (x, g) = planes.split_at_mut(x_len);
@@ -181,7 +182,8 @@ fn block_by_block(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
                         Transform { pair, geometry, block, all, channels: own, places, planes };
                     dispatch(Staged { task, staging });
                     let sum = &mut sum;
-                    dispatch(Products { all, channels, places, x, g, sum, continues: true });
+                    let continues = true;
+                    dispatch(Products { all, channels, places, order, x, g, sum, continues });
                 }
             });
         }
@@ -271,6 +273,8 @@ struct Products<'a> {
     all: &'a Pair,
     channels: &'a Pair,
     places: Places,
+    /// Where the tiles are, one after the other.
+    order: &'a [usize],
     x: &'a [f32],
     g: &'a [f32],
     sum: &'a mut [f32],
@@ -283,7 +287,7 @@ impl WithSimd for Products<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { all, channels, places, x, g, sum, continues } = self;
+        let Self { all, channels, places, order, x, g, sum, continues } = self;
         let [inner, outer] = channels.padded();
         let x = &x[(channels.inner.start - all.inner.start) * places.width..];
         let g = &g[channels.outer.start - all.outer.start..];
@@ -295,7 +299,8 @@ impl WithSimd for Products<'_> {
                     x.as_ptr().add(point * places.points[0]),
                     g.as_ptr().add(point * places.points[1]),
                     sum.as_mut_ptr().add(point * channels.point()),
-                    [inner, places.width, outer / S::F32_LANES],
+                    [inner, outer / S::F32_LANES],
+                    order,
                     [places.width, places.row, outer],
                     continues,
                 );

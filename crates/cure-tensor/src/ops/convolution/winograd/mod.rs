@@ -18,6 +18,7 @@ pub(super) use kernel::Packed;
 
 use block::Tiling;
 
+use super::super::machine::plain_sums;
 use super::geometry::{Geometry, Window};
 use super::tile::CHANNELS;
 
@@ -39,6 +40,7 @@ pub(super) fn applies(geometry: &Geometry) -> bool {
     const FEWEST_CHANNELS: usize = 8;
     const LEAST_SAVING: f64 = 2.0;
     fits(geometry)
+        && !plain_sums()
         && geometry.channels_in.min(geometry.channels_out) >= FEWEST_CHANNELS
         && Tiling::new(geometry.input).saving() >= LEAST_SAVING
 }
