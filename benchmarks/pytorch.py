@@ -334,13 +334,13 @@ FORMS = {
 }
 
 
-def memory_mib(field="VmHWM"):
+def memory_mib():
     """The most memory this process has had; none where the system does not tell."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), None)
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
 
 
 def forget_peak():
@@ -351,15 +351,18 @@ def forget_peak():
         pass
 
 
-def times(repeats, once, after_warm_up=lambda: None):
+def timed(job, once):
+    """Runs once to warm up, which may compile, and then as often as asked."""
+    baseline = memory_mib()
     once()
-    after_warm_up()
+    if job["compile"]:
+        forget_peak()
     milliseconds = []
-    for _ in range(repeats):
+    for _ in range(job["repeats"]):
         start = time.perf_counter()
         once()
         milliseconds.append(1e3 * (time.perf_counter() - start))
-    return milliseconds
+    return {"ms": milliseconds, "baseline_mib": baseline}
 
 
 def load_state(network, state, **how):
@@ -379,7 +382,7 @@ def load_checkpoint(job, meta=False):
 
         state = load_file(job["source"])
     else:
-        state = torch.load(job["source"], map_location="cpu", weights_only=True, mmap=meta or None)
+        state = torch.load(job["source"], map_location="cpu", weights_only=True)
         state = state.get("state_dict", state)
     if not meta:
         network = load_state(make(job["model"]), state)
@@ -440,7 +443,8 @@ def measure_step(job, model, x, labels):
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.0
         function(model, x, labels)
-        found = {name: p.grad.contiguous() for name, p in model.network.named_parameters()}
+        named = model.network.named_parameters()
+        found = {name: p.grad.float().contiguous() for name, p in named}
         if isinstance(model.network, WideResNet):
             found = {k.replace("shortcut.0", "convShortcut"): v for k, v in found.items()}
         save_file(found, job["gradients"])
@@ -451,9 +455,7 @@ def measure_step(job, model, x, labels):
         model.zero_grad(set_to_none=True)
         function(run, x, labels)
 
-    after = forget_peak if job["compile"] else lambda: None
-    baseline = memory_mib()
-    return {"ms": times(job["repeats"], once, after), "baseline_mib": baseline}
+    return timed(job, once)
 
 
 def measure_attack(job, model, x, labels):
@@ -466,13 +468,11 @@ def measure_attack(job, model, x, labels):
     def once():
         last[:] = run(network, x, labels)
 
-    after = forget_peak if job["compile"] else lambda: None
-    baseline = memory_mib()
-    milliseconds = times(job["repeats"], once, after)
+    found = timed(job, once)
     adversarial, solved = last
     if solved is None:
         solved = forward(model, adversarial, labels).argmax(1) != labels
-    return {"ms": milliseconds, "baseline_mib": baseline, "fooled": int(solved.sum())}
+    return found | {"fooled": int(solved.sum())}
 
 
 def measure(job):
@@ -481,10 +481,10 @@ def measure(job):
     torch.manual_seed(0)
     if row == "data-loading":
         checked = job["form"] == "as torchvision"
-        return {"ms": times(job["repeats"], lambda: read_cifar10(job["source"], checked))}
+        return timed(job, lambda: read_cifar10(job["source"], checked))
     if row == "model-loading":
         meta = job["form"] != "torch.load"
-        return {"ms": times(job["repeats"], lambda: load_checkpoint(job, meta))}
+        return timed(job, lambda: load_checkpoint(job, meta))
     if row == "first-image":
         forward(load_checkpoint(job, meta=True), read_images(job)[0], None).argmax(1).tolist()
         return {}
@@ -495,6 +495,8 @@ def measure(job):
     model = Normalized(network, job["mean"], job["std"]).to(memory_format=layout)
     x, labels = read_images(job)
     x = x.to(memory_format=layout)
+    if job["double"]:
+        model, x = model.double(), x.double()
     if row in ("pgd-20", "deepfool"):
         return measure_attack(job, model, x, labels)
     return measure_step(job, model, x, labels)

@@ -1,5 +1,5 @@
-//! Whether the steps that are timed compute the same: parameter gradients of ours against each of
-//! the rival's forms, on the same network and images.
+//! Whether the steps that are timed compute the same: parameter gradients of ours, and of each of
+//! the rival's forms in single precision, against that form in double precision.
 
 use std::path::Path;
 
@@ -17,51 +17,57 @@ use crate::failure::{Blame, Failure, Outcome};
 /// Images whose gradients are compared.
 const IMAGES: usize = 8;
 
-/// One form of a step against ours.
+/// One form of a step.
 #[derive(Debug, Serialize)]
 pub(super) struct Agreement {
     pub(super) row: String,
     pub(super) model: String,
     pub(super) form: String,
-    pub(super) parameters: usize,
-    /// The largest ‖a − b‖/‖b‖ over the parameter tensors, and whose it is.
+    pub(super) ours: Distance,
+    /// The rival's own single precision.
+    pub(super) theirs: Distance,
+}
+
+/// How far gradients are from those in double precision, relative to these.
+#[derive(Debug, Serialize)]
+pub(super) struct Distance {
+    /// The largest of a parameter tensor.
     pub(super) worst: f64,
     pub(super) tensor: String,
+    /// Over all parameters.
+    pub(super) whole: f64,
 }
 
 /// Every training step of every network.
 pub(super) fn compare(ground: &Ground<'_>, python: &Python) -> Outcome<Vec<Agreement>> {
     let mut found = Vec::new();
-    let trains = ["standard-step", "cure-step", "cure-step-frozen"];
     let images = prepare::images(ground.scratch, ground.data, IMAGES)?;
-    for (at, subject) in ground.subjects.iter().enumerate() {
-        for row in ground.rows.iter().filter(|row| trains.contains(&row.name)) {
-            let write = |job: Job, name: &str| -> Outcome<_> {
-                let path = ground.scratch.path(&format!("gradients-{name}.safetensors"));
-                let job = Job { gradients: Some(path.clone()), ..job };
-                measure(&job, Some(python))?.map_err(Failure::Failed)?;
-                stop_if_asked()?;
-                read(&path)
-            };
-            let job = ground.job(row, Some(at), Some(images.clone()));
-            let ours = write(Job { batch: IMAGES, ..job.clone() }, "cure")?;
+    let trains = ["standard-step", "cure-step", "cure-step-frozen"];
+    for row in ground.rows.iter().filter(|row| trains.contains(&row.name)) {
+        for (at, subject) in ground.subjects.iter().enumerate() {
+            let path = ground.scratch.path("gradients.safetensors");
+            let (images, gradients) = (Some(images.clone()), Some(path.clone()));
+            let job = Job { batch: IMAGES, gradients, ..ground.job(row, Some(at), images) };
+            let ours = gradients_of(&job, python, &path)?.map_err(Failure::Failed)?;
             for rival in row.rivals {
-                let job = Job {
-                    program: Program::PyTorch,
-                    form: rival.form.into(),
-                    layout: "nchw".into(),
-                    batch: IMAGES,
-                    ..job.clone()
+                let (form, layout) = (rival.form.to_owned(), "nchw".to_owned());
+                let job = Job { program: Program::PyTorch, form, layout, ..job.clone() };
+                let double = Job { double: true, ..job.clone() };
+                let theirs = gradients_of(&job, python, &path)?;
+                let exact = gradients_of(&double, python, &path)?;
+                let (theirs, exact) = match (theirs, exact) {
+                    (Ok(theirs), Ok(exact)) => (theirs, exact),
+                    (Err(reason), _) | (_, Err(reason)) => {
+                        tracing::warn!("{} of {}: {reason}", rival.form, subject.model);
+                        continue;
+                    }
                 };
-                let theirs = write(job, "pytorch")?;
-                let (worst, tensor) = worst(&ours, &theirs)?;
                 found.push(Agreement {
                     row: row.name.into(),
                     model: subject.model.clone(),
                     form: rival.form.into(),
-                    parameters: ours.len(),
-                    worst,
-                    tensor,
+                    ours: distance(&ours, &exact)?,
+                    theirs: distance(&theirs, &exact)?,
                 });
             }
         }
@@ -71,29 +77,38 @@ pub(super) fn compare(ground: &Ground<'_>, python: &Python) -> Outcome<Vec<Agree
 
 type Named = Vec<(String, Tensor)>;
 
-fn read(path: &Path) -> Outcome<Named> {
-    Ok(weights::read(path).failed()?.tensors)
+fn gradients_of(job: &Job, python: &Python, path: &Path) -> Outcome<Result<Named, String>> {
+    let done = measure(job, Some(python))?;
+    stop_if_asked()?;
+    match done {
+        Ok(_) => Ok(Ok(weights::read(path).failed()?.tensors)),
+        Err(reason) => Ok(Err(reason)),
+    }
 }
 
-fn worst(ours: &Named, theirs: &Named) -> Outcome<(f64, String)> {
-    if ours.len() != theirs.len() {
-        let (a, b) = (ours.len(), theirs.len());
-        return Err(Failure::Failed(format!("{a} gradients of ours, {b} of the rival's")));
+fn distance(found: &Named, exact: &Named) -> Outcome<Distance> {
+    if found.len() != exact.len() {
+        let (a, b) = (found.len(), exact.len());
+        return Err(Failure::Failed(format!("{a} parameter gradients against {b}")));
     }
-    let mut worst = (0.0, String::new());
-    for (name, ours) in ours {
-        let theirs = theirs.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
-        let theirs = theirs.filter(|theirs| theirs.shape() == ours.shape()).ok_or_else(|| {
-            Failure::Failed(format!("the rival has no gradient of `{name}` of our shape"))
+    let mut distance = Distance { worst: 0.0, tensor: String::new(), whole: 0.0 };
+    let (mut apart, mut size) = (0.0, 0.0);
+    for (name, found) in found {
+        let exact = exact.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
+        let exact = exact.filter(|exact| exact.shape() == found.shape()).ok_or_else(|| {
+            Failure::Failed(format!("there is no other gradient of `{name}` of its shape"))
         })?;
-        let (ours, theirs) = (ours.host(), theirs.host());
-        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
-        let apart = squares(&mut ours.iter().zip(&*theirs).map(|(a, b)| f64::from(a - b)));
-        let size = squares(&mut theirs.iter().map(|&b| f64::from(b)));
-        let error = (apart / size.max(f64::MIN_POSITIVE)).sqrt();
-        if error >= worst.0 {
-            worst = (error, name.clone());
+        let (found, exact) = (found.host(), exact.host());
+        let square = |a: f32, b: f32| (f64::from(a) - f64::from(b)).powi(2);
+        let here: f64 = found.iter().zip(&*exact).map(|(&a, &b)| square(a, b)).sum();
+        let norm: f64 = exact.iter().map(|&b| square(b, 0.0)).sum();
+        let error = (here / norm.max(f64::MIN_POSITIVE)).sqrt();
+        if error >= distance.worst {
+            (distance.worst, distance.tensor) = (error, name.clone());
         }
+        apart += here;
+        size += norm;
     }
-    Ok(worst)
+    distance.whole = (apart / size.max(f64::MIN_POSITIVE)).sqrt();
+    Ok(distance)
 }

@@ -37,6 +37,8 @@ pub(super) struct Job {
     pub(super) source: Option<PathBuf>,
     /// Where to write the parameter gradients of a single step, instead of measuring.
     pub(super) gradients: Option<PathBuf>,
+    /// In double precision; the rival's gradients only.
+    pub(super) double: bool,
 }
 
 /// What a process measured.

@@ -195,6 +195,7 @@ impl Ground<'_> {
                 _ => None,
             },
             gradients: None,
+            double: false,
         }
     }
 }

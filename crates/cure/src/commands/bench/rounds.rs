@@ -138,7 +138,10 @@ impl Results {
                     Err(reason) if job.program == Program::Cure => {
                         return Err(Failure::Failed(format!("{}: {reason}", job.row)));
                     }
-                    Err(reason) => record.failure = Some(reason),
+                    Err(reason) => {
+                        tracing::warn!("{} {}, {name}: {reason}", job.row, job.model);
+                        record.failure = Some(reason);
+                    }
                 }
                 bar.inc(1);
             }

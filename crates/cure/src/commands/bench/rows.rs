@@ -123,7 +123,7 @@ pub(super) const ROWS: [Row; 15] = [
         name: "data-loading",
         kind: Kind::Data,
         rivals: &[
-            Rival { form: "as torchvision", ..PLAIN },
+            Rival { form: "as torchvision", always: true, ..PLAIN },
             Rival { form: "without checksums", ..PLAIN },
         ],
         ..ROW

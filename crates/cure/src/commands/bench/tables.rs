@@ -213,10 +213,8 @@ impl<'a> Source<'a> {
             for (contender, record) in race.contenders.iter().zip(&self.results.records[at]) {
                 let found = record.rounds.first().and_then(Option::as_ref);
                 let spread = found.and_then(|found| Spread::of(found.ms.iter().copied()));
-                let name = match &record.failure {
-                    Some(reason) => format!("{} (failed: {reason})", contender.name),
-                    None => contender.name.clone(),
-                };
+                let failed = if record.failure.is_some() { " (failed)" } else { "" };
+                let name = format!("{}{failed}", contender.name);
                 let fooled = found.and_then(|found| found.fooled);
                 table = table.row([
                     race.row.name.into(),
@@ -261,15 +259,19 @@ fn ms(record: &Record) -> Cell {
 }
 
 pub(super) fn agreements(found: &[Agreement]) -> Table {
-    let columns = ["row", "network", "rival", "parameter tensors", "largest relative error", "of"];
+    let columns = [
+        "row",
+        "network",
+        "rival",
+        "cure, worst tensor",
+        "cure, all",
+        "PyTorch float32, worst tensor",
+        "PyTorch float32, all",
+    ];
     found.iter().fold(Table::new("", columns), |table, one| {
-        table.row([
-            one.row.as_str().into(),
-            one.model.as_str().into(),
-            one.form.as_str().into(),
-            one.parameters.into(),
-            format!("{:.1e}", one.worst).into(),
-            format!("`{}`", one.tensor).into(),
-        ])
+        let numbers = [one.ours.worst, one.ours.whole, one.theirs.worst, one.theirs.whole];
+        let names = [&one.row, &one.model, &one.form];
+        let names = names.into_iter().map(|name| Cell::from(name.as_str()));
+        table.row(names.chain(numbers.map(|error| format!("{error:.1e}").into())))
     })
 }
