@@ -133,8 +133,9 @@ impl<'a> Report<'a> {
             facts.push(("Rivals", rivals(versions, ground.threads)));
         }
         let networks = ground.subjects.iter().map(|subject| {
-            let weights = if subject.checkpoint.is_some() { "published" } else { "random" };
-            format!("{} ({weights} weights)", subject.model)
+            let given = subject.checkpoint.is_some();
+            let weights = if given { "weights from a file" } else { "random weights" };
+            format!("{} ({weights})", subject.model)
         });
         let images = if ground.data.is_some() { "CIFAR-10's test set" } else { "a fixed pattern" };
         let networks = networks.collect::<Vec<_>>().join(", ");
@@ -144,8 +145,8 @@ impl<'a> Report<'a> {
             "Method",
             format!(
                 "{done} of {} rounds, {} repeats in each process after one that warms up (half as \
-                 many for attacks and networks of more than 2·10⁹ multiply-adds); ours and the \
-                 rival's fastest form in turn",
+                 many for attacks and networks of more than 2·10⁹ multiply-adds); after \
+                 the first round ours and the rival's two fastest forms in turn",
                 self.rounds, ground.repeats
             ),
         ));

@@ -46,7 +46,7 @@ One row of ours alone, in seconds:
   cure bench --rows cure-step --models resnet20:32 --rounds 1
 
 Every measurement is a process of its own. The first round measures ours and every form of the
-rival's, later ones ours and the fastest form in turn; files are written after each round. Rows:
+rival's, later ones ours and the two fastest forms in turn; files are written after each round. Rows:
 forward, input-gradient, standard-step, cure-step, cure-step-frozen, pgd-20, deepfool,
 data-loading, model-loading, first-image, help; and of ours and the machine: threads, batch,
 floors, agreement.")]

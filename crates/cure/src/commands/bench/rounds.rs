@@ -1,5 +1,5 @@
-//! Measures in rounds: all contenders in the first, then ours and the best of the rival's in turn, so
-//! that a drift of the machine hits both.
+//! Measures in rounds: all contenders in the first, then ours and the two best of the rival's in turn,
+//! so that a drift of the machine hits both.
 
 use indicatif::ProgressBar;
 
@@ -71,29 +71,36 @@ impl Results {
         Self { records: records.collect(), races, product: Vec::new(), triad: Vec::new() }
     }
 
-    /// Rivals of a race worth showing: the fastest, and the fastest of each form that is always
-    /// measured. By their positions.
+    /// Rivals of a race worth showing: the fastest of those measured in the most rounds, and the
+    /// fastest of each form that is always measured. By their positions.
     pub(super) fn leaders(&self, race: usize) -> Vec<usize> {
         let contenders = &self.races[race].contenders;
-        let rivals = |wanted: &dyn Fn(&Contender) -> bool| {
-            let there = contenders.iter().enumerate().filter(|(_, contender)| {
-                contender.job.program == Program::PyTorch && wanted(contender)
-            });
-            let timed = there.filter_map(|(at, _)| Some((at, self.records[race][at].median(0)?)));
-            timed.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| at)
-        };
-        let mut leaders: Vec<usize> = rivals(&|_| true).into_iter().collect();
+        let ranked = self.ranked(race);
+        let mut leaders: Vec<usize> = ranked.first().copied().into_iter().collect();
         for contender in contenders.iter().filter(|contender| contender.always) {
             let form = &contender.job.form;
-            let best = rivals(&|other| other.always && other.job.form == *form);
-            leaders.extend(
-                best.filter(|best| !leaders.contains(best)).into_iter().collect::<Vec<_>>(),
-            );
+            let best = ranked.iter().copied().find(|&at| contenders[at].job.form == *form);
+            leaders.extend(best.filter(|best| !leaders.contains(best)));
         }
         leaders
     }
 
-    /// Who runs in `round`, in the order of running.
+    /// Rivals that were measured, most rounds first, and of equally many the fastest first.
+    fn ranked(&self, race: usize) -> Vec<usize> {
+        let contenders = self.races[race].contenders.iter().zip(&self.records[race]);
+        let mut timed: Vec<(usize, usize, f64)> = contenders
+            .enumerate()
+            .filter(|(_, (contender, _))| contender.job.program == Program::PyTorch)
+            .filter_map(|(at, (_, record))| {
+                Some((record.measured().count(), at, record.ms()?.median))
+            })
+            .collect();
+        timed.sort_by(|a, b| b.0.cmp(&a.0).then(a.2.total_cmp(&b.2)));
+        timed.into_iter().map(|(_, at, _)| at).collect()
+    }
+
+    /// Who runs in `round`, in the order of running: after the first, ours and the rival's leaders
+    /// with the second fastest, since one round can be mistaken about the fastest.
     fn runners(&self, race: usize, round: usize) -> Vec<usize> {
         let contenders = &self.races[race].contenders;
         if round == 0 {
@@ -101,6 +108,8 @@ impl Results {
         }
         let ours = (0..contenders.len()).filter(|&at| contenders[at].job.program == Program::Cure);
         let mut runners: Vec<usize> = ours.chain(self.leaders(race)).collect();
+        let second = self.ranked(race).get(1).copied();
+        runners.extend(second.filter(|second| !runners.contains(second)));
         if round % 2 == 1 {
             runners.reverse();
         }
