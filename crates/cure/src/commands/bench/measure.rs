@@ -104,7 +104,7 @@ fn step(job: &Job) -> Outcome<Measurement> {
         return Ok(Measurement::default());
     }
     let baseline_mib = peak_memory_mib();
-    let ms = times(job.repeats, || {
+    let mut once = || -> Outcome {
         match job.row.as_str() {
             "forward" => drop(black_box(frozen.logits(&images).failed()?)),
             "input-gradient" => {
@@ -115,8 +115,10 @@ fn step(job: &Job) -> Outcome<Measurement> {
             _ => drop(black_box(train(&mut network)?)),
         }
         Ok(())
-    })?;
-    Ok(Measurement { ms, baseline_mib, breakdown: breakdown(), ..Measurement::default() })
+    };
+    let ms = times(job.repeats, &mut once)?;
+    let breakdown = breakdown(once)?;
+    Ok(Measurement { ms, baseline_mib, breakdown, ..Measurement::default() })
 }
 
 fn objective(row: &str) -> Objective {
@@ -129,8 +131,8 @@ fn objective(row: &str) -> Objective {
 }
 
 /// Milliseconds of one more step by kind of operation; nothing while operations are not timed.
-fn breakdown() -> Vec<(String, f64)> {
-    Vec::new()
+fn breakdown(_once: impl FnMut() -> Outcome) -> Outcome<Vec<(String, f64)>> {
+    Ok(Vec::new())
 }
 
 fn attack(job: &Job) -> Outcome<Measurement> {
