@@ -1,7 +1,7 @@
 """The networks that `cure` is compared with, in plain PyTorch.
 
 Written from the papers and from the key layouts of published weight files; used by
-`golden/make_golden.py`, `parity/outcomes.py` and `benchmarks/pytorch_step.py`.
+`golden/make_golden.py`, `parity/outcomes.py` and `benchmarks/pytorch.py`.
 
 Every network takes pixels in [0, 1] of shape [N, 3, H, W] and returns logits [N, classes];
 the normalisation belongs to the network, so that a perturbation is always in pixels.

@@ -177,6 +177,17 @@ impl Network {
         self.layout.layers.iter().enumerate().map(one).sum()
     }
 
+    /// Values that the convolutions and linear layers write for one image.
+    pub fn layer_outputs(&self) -> u64 {
+        let one = |(id, layer): (usize, &crate::layout::Layer)| match layer.kind {
+            LayerKind::Convolution { .. } | LayerKind::Linear { .. } => {
+                self.layout.shape(id).iter().product::<usize>() as u64
+            }
+            _ => 0,
+        };
+        self.layout.layers.iter().enumerate().map(one).sum()
+    }
+
     fn mean_std(&self) -> Option<Affine> {
         (!self.normalization.is_identity()).then(|| Affine {
             scale: self.normalization.std.iter().map(|std| 1.0 / std).collect(),

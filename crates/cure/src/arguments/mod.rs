@@ -118,6 +118,6 @@ pub(crate) enum Command {
     Derivatives(commands::derivatives::Options),
     /// Turn a weights file of PyTorch into safetensors with architecture and normalisation.
     Convert(commands::convert::Options),
-    /// Measure speed.
+    /// Speed and memory, beside PyTorch and the libraries on top of it.
     Bench(commands::bench::Options),
 }
