@@ -1,6 +1,6 @@
 //! Every kind of vector instructions gives the same bits: the lesser ones, with detection switched off, in
 //! processes of their own.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::process::Command;
 

@@ -10,6 +10,7 @@ pub(crate) struct Work<'a> {
     pub(crate) attacks: &'a [String],
     pub(crate) seed: u64,
     pub(crate) batch: usize,
+    pub(crate) plain_sums: bool,
 }
 
 impl Work<'_> {
@@ -35,6 +36,9 @@ impl Work<'_> {
             "batch": self.batch,
         });
         // Only what was asked for.
+        if self.plain_sums {
+            identity["plain_sums"] = true.into();
+        }
         for (name, said) in confinement {
             identity[name] = said["sha256"].clone();
         }

@@ -48,6 +48,9 @@ pub(crate) fn provenance(
     head.insert("command".into(), command.into());
     head.insert("seed".into(), general.seed().into());
     head.insert("device".into(), json!(general.device));
+    if general.plain_sums {
+        head.insert("plain_sums".into(), true.into());
+    }
     if let Some(loaded) = loaded {
         head.insert("model".into(), identity_of(loaded));
     }

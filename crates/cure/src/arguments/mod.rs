@@ -6,6 +6,7 @@ mod source;
 use std::io::IsTerminal;
 
 use clap::{Args, Parser, Subcommand};
+use cure_tensor::ops;
 pub(crate) use region::{Confinement, MaskArguments, RegionArguments};
 pub(crate) use source::{DataArguments, ModelArguments, load_data, remark_on};
 
@@ -48,6 +49,12 @@ pub(crate) struct General {
     /// Seed of everything random [default: 0].
     #[arg(long, global = true, value_name = "SEED", help_heading = "General options")]
     pub(crate) seed: Option<u64>,
+    /// Vector instructions: widest, avx512, avx2, neon or scalar; all give the same bits.
+    #[arg(long, global = true, value_name = "KIND", default_value = "widest", hide = true)]
+    pub(crate) vectors: String,
+    /// Plain sums in every convolution: half the rounding error, up to four times the work.
+    #[arg(long, global = true, help_heading = "General options")]
+    pub(crate) plain_sums: bool,
     /// No progress, only results and errors.
     #[arg(short, long, global = true, help_heading = "General options")]
     pub(crate) quiet: bool,
@@ -72,6 +79,10 @@ impl General {
                 "--threads is {threads}; accepted is 1 to {MOST_THREADS}"
             )));
         }
+        let vectors =
+            commands::derivatives::parse_word("vectors", &self.vectors, &ops::Vectors::ALL)?;
+        ops::use_vectors(vectors).input()?;
+        ops::use_plain_sums(self.plain_sums);
         let threads = self.threads.unwrap_or(0);
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().failed()?;
         let level = match (self.quiet, self.verbose) {

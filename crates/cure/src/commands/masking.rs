@@ -87,7 +87,12 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let mut journal = {
         let (follower, looker) = Masking::attacks(&follower, &looker);
         let attacks = ["masking".into(), follower.to_string(), looker.to_string()];
-        let work = Work { attacks: &attacks, seed: general.seed(), batch: options.batch };
+        let work = Work {
+            attacks: &attacks,
+            seed: general.seed(),
+            batch: options.batch,
+            plain_sums: general.plain_sums,
+        };
         let identity = work.identity(&loaded, &data, &serde_json::Map::new());
         Journal::open(&path, &identity).input()?
     };

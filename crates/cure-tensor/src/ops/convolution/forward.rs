@@ -22,7 +22,7 @@ pub fn convolution(
     let shape = geometry.output_shape();
     epilogue.check(operation, &shape)?;
     let path = super::path(&geometry);
-    let _running = geometry.running(operation, path);
+    let _running = geometry.running(operation, path, 1);
     let output = if super::winograd::applies(&geometry) {
         super::winograd::correlate(x.cpu(), kernel.packed(&geometry), &geometry, epilogue)
     } else {

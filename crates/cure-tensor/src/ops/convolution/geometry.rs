@@ -127,12 +127,18 @@ impl Geometry {
     }
 
     /// What a recording says of a convolution, or of either of its transposes.
-    pub(super) fn running(&self, operation: &'static str, path: &'static str) -> Running {
+    /// `times`: how often its products are taken.
+    pub(super) fn running(
+        &self,
+        operation: &'static str,
+        path: &'static str,
+        times: usize,
+    ) -> Running {
         meter::convolution(operation, path, || {
             let [kh, kw] = self.kernel;
             let weight = vec![self.channels_out, self.channels_in_a_group(), kh, kw];
             let each = (self.channels_in_a_group() * self.taps()) as u64;
-            (weight, (self.channels_out * self.positions()) as u64 * each)
+            (weight, (times * self.channels_out * self.positions()) as u64 * each)
         })
     }
 

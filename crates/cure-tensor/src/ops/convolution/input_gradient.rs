@@ -30,7 +30,7 @@ pub fn convolution_input_gradient(
         return Err(TensorError::shape(operation, expected, g.shape()));
     }
     epilogue.check(operation, &geometry.input_shape())?;
-    let _running = geometry.running(operation, super::path(&geometry));
+    let _running = geometry.running(operation, super::path(&geometry), 1);
     let output = match geometry.adjoint() {
         Some(adjoint) if super::winograd::applies(&adjoint) => {
             let packed = kernel.packed_mirrored(&geometry);

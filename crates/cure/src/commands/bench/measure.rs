@@ -8,7 +8,7 @@ use cure_attacks::{AttackSpec, Streams};
 use cure_data::{DataSpec, Split};
 use cure_network::weights::{self, Metadata};
 use cure_network::{Classifier as _, LoadOptions, Network};
-use cure_tensor::{Tensor, ops};
+use cure_tensor::{Tensor, meter, ops};
 use cure_training::{
     BatchNormMode, CureOptions, EpochValues, Objective, SampleStreams, StepOutcome,
 };
@@ -130,9 +130,36 @@ fn objective(row: &str) -> Objective {
     }
 }
 
-/// Milliseconds of one more step by kind of operation; nothing while operations are not timed.
-fn breakdown(_once: impl FnMut() -> Outcome) -> Outcome<Vec<(String, f64)>> {
-    Ok(Vec::new())
+/// Milliseconds of one more step by kind of operation. What threads do side by side counts by the share of
+/// the time it takes.
+fn breakdown(mut once: impl FnMut() -> Outcome) -> Outcome<Vec<(String, f64)>> {
+    let start = Instant::now();
+    let (result, record) = meter::record(&mut once);
+    let mut rest = start.elapsed().as_secs_f64() * 1e3;
+    result?;
+    let threads = rayon::current_num_threads().max(1) as f64;
+    let mut kinds: Vec<(String, f64)> = Vec::new();
+    for entry in &record.entries {
+        let share = if entry.is_alone { 1.0 / threads } else { 1.0 };
+        let ms = entry.time.as_secs_f64() * 1e3 * share;
+        rest -= ms;
+        let kind = match (entry.operation, entry.path) {
+            ("convolution", path) => format!("convolution, {path}"),
+            ("convolution_input_gradient", path) => format!("pull back, {path}"),
+            ("convolution_weight_gradient", path) => format!("weight gradient, {path}"),
+            (name, _) if name.starts_with("channel_") && name != "channel_major" => {
+                "per channel".into()
+            }
+            _ => "element by element, layout, loss".into(),
+        };
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, sum)) => *sum += ms,
+            None => kinds.push((kind, ms)),
+        }
+    }
+    kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
+    kinds.push(("packing weights, waiting, the rest".into(), rest.max(0.0)));
+    Ok(kinds)
 }
 
 fn attack(job: &Job) -> Outcome<Measurement> {

@@ -107,7 +107,12 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let mut journal = match &options.journal {
         Some(path) => {
             let attacks: Vec<String> = attacks.iter().map(AttackSpec::to_string).collect();
-            let work = Work { attacks: &attacks, seed: settings.seed, batch: settings.batch };
+            let work = Work {
+                attacks: &attacks,
+                seed: settings.seed,
+                batch: settings.batch,
+                plain_sums: general.plain_sums,
+            };
             let identity = work.identity(&loaded, &data, &confinement.json);
             Some(Journal::open(path, &identity).input()?)
         }
