@@ -1,5 +1,7 @@
 //! A network: architecture, normalisation and the state (parameters and running statistics).
 
+use std::ops::Range;
+
 use cure_tensor::Tensor;
 use cure_tensor::ops;
 
@@ -289,6 +291,14 @@ impl Frozen {
     pub fn linearize(&self, images: &Tensor) -> Result<Linearization<'_>> {
         self.check(images)?;
         Linearization::new(&self.program, &self.tensors, images)
+    }
+
+    /// Ranges of a batch of `count` images whose parameter gradients are better found apart, a thread each, and
+    /// summed in order; one range where the network has too many parameters for that. They depend on the
+    /// network and `count` alone.
+    pub fn parts(&self, count: usize) -> Vec<Range<usize>> {
+        let parameters = self.tensors.iter().map(Tensor::len).sum();
+        pieces::parts(count, parameters)
     }
 }
 

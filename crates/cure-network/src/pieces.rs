@@ -24,6 +24,17 @@ pub(crate) fn images_a_piece(largest_layer: usize) -> usize {
     if images < FEWEST { UNCACHED } else { images }
 }
 
+/// Ranges of `count` images whose parameter gradients are summed apart.
+pub(crate) fn parts(count: usize, parameters: usize) -> Vec<Range<usize>> {
+    /// With more, adding up and transforming gradients for each part would take longer than it spares.
+    const MOST_PARAMETERS: usize = 2_000_000;
+    const IMAGES: usize = 8;
+    if parameters > MOST_PARAMETERS {
+        return std::iter::once(0..count).collect();
+    }
+    (0..count).step_by(IMAGES).map(|first| first..(first + IMAGES).min(count)).collect()
+}
+
 /// `count` rows in ranges of at most `most`, as equal as can be, and as many for every thread; one
 /// range where a thread would get a single image.
 fn ranges(count: usize, most: usize) -> Vec<Range<usize>> {

@@ -9,8 +9,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Buffers below this length go back to the allocator, which is fast for them.
 const SMALLEST_KEPT: usize = 16 * 1024;
-/// Most values kept for reuse (2 GiB); past it the whole pool is released.
-const MOST_KEPT: usize = 512 * 1024 * 1024;
+/// Most values kept for reuse (8 GiB); past it the whole pool is released.
+const MOST_KEPT: usize = 2048 * 1024 * 1024;
 
 #[derive(Default)]
 struct Pool {

@@ -9,7 +9,7 @@ use cure_tensor::Tensor;
 use cure_tensor::ops::{self, Activation};
 use cure_training::{
     BatchNormMode, CureOptions, Direction, EpochValues, Objective, SampleStreams, Scale,
-    StepOutcome,
+    StepOutcome, derivatives,
 };
 
 const AT: EpochValues = EpochValues { h: 0.5, gamma: 0.7 };
@@ -122,6 +122,27 @@ fn matches_central_differences_in_every_mode() {
             }
         }
     }
+}
+
+/// A batch whose gradients are found in parts has the gradient of the whole.
+#[test]
+fn parts_add_up_to_the_whole() {
+    let (network, count) = (network(), 21);
+    let options = CureOptions { loss_mode: BatchNormMode::Eval, ..CureOptions::default() };
+    assert!(network.frozen().unwrap().parts(count).len() > 1);
+    let indices: Vec<usize> = (0..count).collect();
+    let streams = SampleStreams { seed: 5, epoch: 2, indices: &indices };
+    let (images, labels) = (images(count), labels(count));
+    let whole = derivatives(&options, &network, &images, &labels, AT.h, &streams).unwrap();
+    let expected =
+        whole.loss_gradient.add_scaled(AT.gamma as f32, &whole.regularizer_gradient).unwrap();
+    let found = Objective::Cure(options)
+        .step(&mut network.clone(), &images, &labels, &AT, &streams)
+        .unwrap();
+    let difference = found.gradients.add_scaled(-1.0, &expected).unwrap();
+    assert!(difference.norm() < 1e-5 * expected.norm(), "{}", difference.norm());
+    assert!((found.regularizer - whole.terms.values.iter().sum::<f64>()).abs() < 1e-9);
+    assert!((found.loss - whole.losses.iter().sum::<f64>()).abs() < 1e-9);
 }
 
 /// What is made again is made the same, in every mode of BatchNorm.

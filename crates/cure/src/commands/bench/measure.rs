@@ -7,7 +7,7 @@ use std::time::Instant;
 use cure_attacks::{AttackSpec, Streams};
 use cure_data::{DataSpec, Split};
 use cure_network::weights::{self, Metadata};
-use cure_network::{Classifier as _, LoadOptions, Network};
+use cure_network::{Classifier, LoadOptions, Network};
 use cure_tensor::{Tensor, meter, ops};
 use cure_training::{
     BatchNormMode, CureOptions, EpochValues, Objective, SampleStreams, StepOutcome,
@@ -108,7 +108,7 @@ fn step(job: &Job) -> Outcome<Measurement> {
         match job.row.as_str() {
             "forward" => drop(black_box(frozen.logits(&images).failed()?)),
             "input-gradient" => {
-                let pass = frozen.linearize(&images).failed()?;
+                let pass = Classifier::linearize(&frozen, &images).failed()?;
                 let loss = ops::cross_entropy(pass.logits(), &labels).failed()?;
                 drop(black_box(pass.pullback(&loss.residual).failed()?));
             }

@@ -1,0 +1,166 @@
+//! CURE, the paper's section 4: minimise the mean of ℓ(x) + γ·L_r(x) with
+//! L_r = ‖∇ℓ(x + hz) − ∇ℓ(x)‖², z a unit direction found at x and then held constant.
+//!
+//! The gradient of L_r is exact and needs no second-order automatic differentiation: with
+//! v = ∂L_r/∂Δg held constant it is ∇_θ⟨v, ∇ℓ(x + hz)⟩ − ∇_θ⟨v, ∇ℓ(x)⟩, and each term is the
+//! derivative along v of the ordinary gradient (Pearlmutter 1994): tangents forward, then one
+//! second-order pull back that reuses the first-order adjoint which gave ∇ℓ in the first place.
+//!
+//! Cost: 2 passes for ∇ℓ(x), which is also z's pass; 2 for ∇ℓ(x + hz); 8 for the gradient of L_r;
+//! 3 for the loss with BatchNorm over the batch, or none where it shares the regulariser's mode
+//! (its seed is added). The authors' procedure takes 18.
+
+mod points;
+mod step;
+
+pub use points::{Derivatives, RegularizerTerms, derivatives, regularizer};
+pub(super) use step::step;
+
+use cure_network::Network;
+use cure_tensor::Tensor;
+use cure_tensor::ops;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::SampleStreams;
+use crate::Result;
+
+/// The direction z, always of unit ℓ2 length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// sign(∇ℓ)/‖sign(∇ℓ)‖₂, the paper's choice.
+    #[default]
+    Sign,
+    /// ∇ℓ/‖∇ℓ‖₂, which the paper reports as almost identical.
+    Gradient,
+    /// Uniformly random, from the sample's own stream.
+    Gaussian,
+}
+
+/// The scale that h and L_r are measured in. The paper does not say; see `docs/decisions.md`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// Pixels in [0, 1].
+    #[default]
+    Pixel,
+    /// Pixels in [0, 255].
+    Pixel255,
+    /// What the network sees: (x − mean)/std.
+    Normalized,
+}
+
+/// Which statistics BatchNorm uses in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchNormMode {
+    /// The batch's own; samples of a batch see each other.
+    Train,
+    /// The running ones; each sample stands alone.
+    Eval,
+}
+
+/// How L_r is formed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CureOptions {
+    /// The direction z.
+    pub direction: Direction,
+    /// The scale of h and of L_r.
+    pub scale: Scale,
+    /// L_r = ‖Δg‖² (the paper's text) or ‖Δg‖ (the authors' published code).
+    pub squared: bool,
+    /// BatchNorm in the pass of the loss ℓ(x).
+    pub loss_mode: BatchNormMode,
+    /// BatchNorm in the passes of the regulariser.
+    pub regularizer_mode: BatchNormMode,
+    /// BatchNorm in the pass that finds z.
+    pub direction_mode: BatchNormMode,
+    /// Whether the pass at x is forgotten once ∇ℓ(x) is known, and made again (2 more passes) when its turn
+    /// comes: three passes' activations are then held at most instead of five, for the same result.
+    pub recompute: bool,
+}
+
+impl Default for CureOptions {
+    fn default() -> Self {
+        Self {
+            direction: Direction::Sign,
+            scale: Scale::Pixel,
+            squared: false,
+            loss_mode: BatchNormMode::Train,
+            regularizer_mode: BatchNormMode::Eval,
+            direction_mode: BatchNormMode::Eval,
+            recompute: false,
+        }
+    }
+}
+
+impl CureOptions {
+    /// The length of one unit of the scale, in pixels of [0, 1], for each channel.
+    fn unit(&self, network: &Network) -> Vec<f32> {
+        match self.scale {
+            Scale::Pixel => vec![1.0; network.normalization().std.len()],
+            Scale::Pixel255 => vec![1.0 / 255.0; network.normalization().std.len()],
+            Scale::Normalized => network.normalization().std.clone(),
+        }
+    }
+
+    /// z, in the declared scale, from the gradient with respect to pixels.
+    fn direction(
+        &self,
+        gradient: &Tensor,
+        unit: &[f32],
+        streams: &SampleStreams<'_>,
+    ) -> Result<Tensor> {
+        Ok(match self.direction {
+            Direction::Sign => ops::direction_of_sign(gradient)?,
+            Direction::Gradient => ops::normalised(&scale_channels(gradient, unit)?)?,
+            Direction::Gaussian => {
+                let length = gradient.len() / gradient.shape()[0].max(1);
+                let mut values = Vec::with_capacity(gradient.len());
+                for &index in streams.indices {
+                    let mut stream = ChaCha8Rng::seed_from_u64(streams.seed);
+                    stream.set_stream(((streams.epoch << 40) | index as u64).wrapping_add(1));
+                    values.extend((0..length).map(|_| {
+                        let radius = (-2.0 * (1.0 - stream.random::<f64>()).ln()).sqrt();
+                        (radius * (std::f64::consts::TAU * stream.random::<f64>()).cos()) as f32
+                    }));
+                }
+                ops::normalised(&Tensor::new(gradient.shape(), values)?)?
+            }
+        })
+    }
+
+    /// L_r of each sample and v, from Δg with respect to pixels.
+    fn values(&self, difference: &Tensor, unit: &[f32]) -> Result<(Vec<f64>, Tensor)> {
+        let scaled = scale_channels(difference, unit)?;
+        let norms = ops::sample_l2(&scaled)?;
+        let (values, factors): (Vec<f64>, Vec<f32>) = norms
+            .into_iter()
+            .map(|norm| match (self.squared, norm > 0.0) {
+                (true, _) => (norm * norm, 2.0),
+                (false, true) => (norm, (1.0 / norm) as f32),
+                (false, false) => (norm, 0.0),
+            })
+            .unzip();
+        // Δg is scaled once in the norm and once by the chain rule.
+        Ok((values, scale_channels(&ops::scale_samples(&scaled, &factors)?, unit)?))
+    }
+}
+
+/// Each channel of `[N, C, H, W]` times its factor.
+fn scale_channels(x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+    if factors.iter().all(|&factor| factor == 1.0) {
+        return Ok(x.clone());
+    }
+    let shape = x.shape().to_vec();
+    let plane: usize = shape[2..].iter().product();
+    let mut values = x.host().into_owned();
+    for (index, run) in values.chunks_exact_mut(plane.max(1)).enumerate() {
+        let factor = factors[index % factors.len()];
+        run.iter_mut().for_each(|value| *value *= factor);
+    }
+    Ok(Tensor::new(&shape, values)?)
+}

@@ -1,0 +1,125 @@
+//! What a step costs, counted instead of timed: passes of the convolutions, the path each layer takes, and
+//! buffers. A pass too many, a fast path lost or memory no longer used again is found here.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::sync::Mutex;
+
+use cure_network::{Architecture, Classifier, Network, Normalization};
+use cure_tensor::Tensor;
+use cure_tensor::meter::{self, Record};
+use cure_training::{BatchNormMode, CureOptions, EpochValues, Objective, SampleStreams};
+
+const BATCH: usize = 4;
+
+/// The pool of buffers is the process's: while one test counts, the others wait.
+static COUNTING: Mutex<()> = Mutex::new(());
+
+fn network(name: &str) -> Network {
+    let architecture = Architecture::named(name, 10, [3, 32, 32]).unwrap();
+    Network::random(architecture, Normalization::parse("cifar10", 3).unwrap(), 0).unwrap()
+}
+
+fn images() -> Tensor {
+    let values = (0..BATCH * 3072).map(|i| ((i * 7919) % 256) as f32 / 255.0).collect();
+    Tensor::new(&[BATCH, 3, 32, 32], values).unwrap()
+}
+
+/// Steps on one thread, and what the first did and the last.
+fn steps(name: &str, objective: &Objective, count: usize) -> [Record; 2] {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let mut network = network(name);
+    let mut step = || {
+        let work = || {
+            let streams = SampleStreams { seed: 0, epoch: 0, indices: &[0, 1, 2, 3] };
+            let at = EpochValues { h: 0.6, gamma: 0.8 };
+            objective.step(&mut network, &images(), &[0, 1, 2, 3], &at, &streams).unwrap();
+        };
+        pool.install(|| meter::record(work)).1
+    };
+    let first = step();
+    let last = (1..count).map(|_| step()).last();
+    [first, last.unwrap_or_default()]
+}
+
+fn cure(loss_mode: BatchNormMode, recompute: bool) -> Objective {
+    Objective::Cure(CureOptions { loss_mode, recompute, ..CureOptions::default() })
+}
+
+/// Passes of one operation, in multiply-adds of the whole network; the first layer's are told apart, since
+/// nobody asks for the gradient of the images in a pass for parameters.
+fn check_passes(name: &str, objective: &Objective, [forward, back, images, weights]: [u64; 4]) {
+    let macs = network(name).multiply_adds() * BATCH as u64;
+    let [record, _] = steps(name, objective, 1);
+    let is_first = |weight: &[usize]| weight.get(1) == Some(&3);
+    let first = |operation: &str| -> u64 {
+        let entries = record.entries.iter().filter(|entry| entry.operation == operation);
+        entries.filter(|entry| is_first(&entry.weight)).map(|entry| entry.multiply_adds).sum()
+    };
+    let first_layer = first("convolution") / forward;
+    assert!(first_layer > 0);
+    assert_eq!(record.multiply_adds("convolution"), forward * macs, "{name} forward");
+    assert_eq!(
+        record.multiply_adds("convolution_input_gradient"),
+        back * (macs - first_layer) + images * first_layer,
+        "{name} back"
+    );
+    assert_eq!(
+        record.multiply_adds("convolution_weight_gradient"),
+        weights * macs,
+        "{name} weights"
+    );
+}
+
+#[test]
+fn passes_of_a_step() {
+    let _counting = COUNTING.lock().unwrap();
+    use BatchNormMode::{Eval, Train};
+    for name in ["resnet20", "resnet18"] {
+        check_passes(name, &Objective::Standard {}, [1, 1, 0, 1]);
+        // At x and at x + hz: values and tangents; ∇ℓ and its derivative; two products a weight.
+        check_passes(name, &cure(Eval, false), [4, 4, 2, 4]);
+        // And the loss with BatchNorm over the batch.
+        check_passes(name, &cure(Train, false), [5, 5, 2, 5]);
+        check_passes(name, &cure(Eval, true), [5, 5, 3, 4]);
+    }
+}
+
+#[test]
+fn buffers_of_a_step() {
+    let _counting = COUNTING.lock().unwrap();
+    use BatchNormMode::{Eval, Train};
+    for (objective, most) in
+        [(Objective::Standard {}, 230), (cure(Eval, false), 480), (cure(Train, false), 710)]
+    {
+        let [_, later] = steps("resnet18", &objective, 3);
+        assert_eq!(later.new_buffers, 0, "memory is not used again");
+        assert!(later.buffers <= most, "{} buffers instead of {most}", later.buffers);
+    }
+}
+
+#[test]
+fn every_layer_takes_its_path() {
+    let _counting = COUNTING.lock().unwrap();
+    for (name, transformed, direct) in [("resnet20", 16, 4), ("resnet18", 13, 8)] {
+        let frozen = network(name).frozen().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let work = || {
+            let pass = Classifier::linearize(&frozen, &images()).unwrap();
+            pass.pullback(&Tensor::full(&[BATCH, 10], 0.1)).unwrap();
+        };
+        let record = pool.install(|| meter::record(work)).1;
+        for operation in ["convolution", "convolution_input_gradient"] {
+            let layers = || record.entries.iter().filter(|entry| entry.operation == operation);
+            let on = |path: &str| layers().filter(|entry| entry.path == path).count();
+            assert_eq!([on("transformed"), on("direct")], [transformed, direct], "{name}");
+            assert_eq!(layers().count(), transformed + direct);
+            for entry in layers().filter(|entry| entry.path == "transformed") {
+                assert_eq!(entry.weight[0], entry.weight[1]);
+                assert_eq!(entry.weight[2..], [3, 3]);
+            }
+        }
+    }
+    let [record, _] = steps("resnet18", &Objective::Standard {}, 1);
+    let gradients = record.entries.iter().filter(|e| e.operation == "convolution_weight_gradient");
+    assert_eq!(gradients.filter(|entry| entry.path == "transformed").count(), 13);
+}
