@@ -341,6 +341,9 @@ impl Training {
 }
 
 fn check_finite(name: &str, tensor: &Tensor) -> Result<()> {
+    if tensor.is_finite() {
+        return Ok(());
+    }
     let values = tensor.host();
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),

@@ -40,6 +40,18 @@ impl DType {
         bytes.chunks_exact(self.size()).map(move |element| self.decode_one(element))
     }
 
+    /// As [`DType::decode`], to the end of `out`.
+    pub fn decode_to(self, bytes: &[u8], out: &mut Vec<f32>) {
+        match self {
+            // Nearly always; a copy.
+            Self::F32 => {
+                let (elements, _) = bytes.as_chunks::<4>();
+                out.extend(elements.iter().map(|&element| f32::from_le_bytes(element)));
+            }
+            _ => out.extend(self.decode(bytes)),
+        }
+    }
+
     fn decode_one(self, element: &[u8]) -> f32 {
         match (self, element) {
             (Self::Bool, &[byte]) => f32::from(u8::from(byte != 0)),
@@ -116,6 +128,9 @@ mod tests {
         for (dtype, bytes, value) in cases {
             assert_eq!(bytes.len(), dtype.size());
             assert_eq!(dtype.decode(&bytes).collect::<Vec<_>>(), [value], "{dtype:?}");
+            let mut appended = vec![2.0];
+            dtype.decode_to(&bytes, &mut appended);
+            assert_eq!(appended, [2.0, value], "{dtype:?}");
         }
     }
 }

@@ -62,6 +62,14 @@ pub(super) struct Records {
     pub(super) labels: Vec<usize>,
 }
 
+/// SHA-256 of the files of a split, one after the other, whose md5 sums were the published ones: CIFAR-10's
+/// binary training and test batches. Processors have instructions for SHA-256 and none for md5, which
+/// takes three times as long as all else; other files are compared by md5.
+const KNOWN_SPLITS: [&str; 2] = [
+    "a0181da372c0d63a5920fdbea2ec3f83ecbc552d378218e1cb473cf634941a3b",
+    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+];
+
 const fn file(name: &'static str, md5: &'static str) -> BatchFile {
     BatchFile { name, md5: Some(md5) }
 }
@@ -153,44 +161,53 @@ pub(crate) fn load(family: &Family, folder: &Path, split: Split) -> Result<Datas
         &folder,
         sizes.iter().fold(0, |sum: u64, size| sum.saturating_add(*size)),
     )?;
-    let mut mismatched = Vec::new();
     let mut sha256 = Sha256::new();
     let mut bytes = Vec::new();
-    for ((file, path), &size) in files.iter().zip(&paths).zip(&sizes) {
+    for (path, &size) in paths.iter().zip(&sizes) {
         read_into(path, size, &mut bytes)?;
-        // Two halves of about the same length.
-        let (md5, decoded) = rayon::join(
-            || hexadecimal(&Md5::digest(&bytes)),
-            || {
-                sha256.update(&bytes);
-                match layout.encoding {
-                    Encoding::Binary => decode_binary(family, path, &bytes, &mut records),
-                    Encoding::Python => cifar_python::decode(family, path, &bytes, &mut records),
-                }
+        let ((), decoded) = rayon::join(
+            || sha256.update(&bytes),
+            || match layout.encoding {
+                Encoding::Binary => decode_binary(family, path, &bytes, &mut records),
+                Encoding::Python => cifar_python::decode(family, path, &bytes, &mut records),
             },
         );
         decoded?;
-        if file.md5.is_some_and(|published| published != md5) {
-            mismatched.push(file.name.to_owned());
-        }
     }
+    let sha256 = hexadecimal(&sha256.finalize());
     let published = if files.iter().any(|file| file.md5.is_none()) {
         PublishedChecksum::NotPublished
-    } else if mismatched.is_empty() {
+    } else if KNOWN_SPLITS.contains(&sha256.as_str()) {
         PublishedChecksum::Matched
     } else {
-        PublishedChecksum::Mismatched { files: mismatched }
+        compare(files, &paths, &sizes)?
     };
     let origin = Origin {
         name: family.name.to_owned(),
         layout: layout.name,
         shape: [3, 32, 32],
         class_names: family.class_names.iter().map(|&name| name.to_owned()).collect(),
-        sha256: hexadecimal(&sha256.finalize()),
+        sha256,
         published,
         pixels: Pixels::Bytes(records.pixels),
     };
     Dataset::from_origin(origin, split, records.labels, None, folder)
+}
+
+/// The md5 sums of the files against the published ones.
+fn compare(files: &[BatchFile], paths: &[PathBuf], sizes: &[u64]) -> Result<PublishedChecksum> {
+    let mut bytes = Vec::new();
+    let mut mismatched = Vec::new();
+    for ((file, path), &size) in files.iter().zip(paths).zip(sizes) {
+        read_into(path, size, &mut bytes)?;
+        if file.md5.is_some_and(|published| published != hexadecimal(&Md5::digest(&bytes))) {
+            mismatched.push(file.name.to_owned());
+        }
+    }
+    Ok(match mismatched.is_empty() {
+        true => PublishedChecksum::Matched,
+        false => PublishedChecksum::Mismatched { files: mismatched },
+    })
 }
 
 /// The layout that is there, and the folder it is in: `folder` itself or the one that the

@@ -11,6 +11,7 @@ mod safetensors;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cure_pickle::torch::{self, CheckpointError};
 use cure_tensor::Tensor;
@@ -144,28 +145,39 @@ pub enum WeightsError {
 /// [`WeightsError`]: a file that cannot be read, is of another format, damaged, names code, holds
 /// no tensors, or holds a NaN or an infinity.
 pub fn read(path: &Path) -> Result<WeightFile> {
-    let bytes = read_whole(path)?;
-    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-
-    let (tensors, metadata, wrapper) = if torch::Format::of(&bytes).is_some() {
-        let (tensors, wrapper) = read_checkpoint(path, bytes)?;
-        (tensors, None, wrapper)
-    } else if safetensors::begins(&bytes) {
-        let (tensors, metadata) = safetensors::read(path, &bytes)?;
-        (tensors, metadata, None)
-    } else {
-        let head = &bytes[..bytes.len().min(8)];
-        let reason = match head {
-            [] => "the file is empty".to_owned(),
-            _ => format!("it begins with {head:02x?}"),
-        };
-        return Err(WeightsError::Unrecognised { path: path.to_owned(), reason });
-    };
+    let bytes = Arc::new(read_whole(path)?);
+    let (sha256, contents) = rayon::join(
+        || Sha256::digest(bytes.as_slice()).iter().map(|byte| format!("{byte:02x}")).collect(),
+        || contents(path, bytes.clone()),
+    );
+    let (tensors, metadata, wrapper) = contents?;
     if tensors.is_empty() {
         return Err(WeightsError::Empty { path: path.to_owned() });
     }
     check_finite(path, &tensors)?;
     Ok(WeightFile { tensors, metadata, sha256, wrapper })
+}
+
+type NamedTensors = Vec<(String, Tensor)>;
+
+/// The tensors, what `cure` wrote beside them, and where in a checkpoint they were.
+fn contents(
+    path: &Path,
+    bytes: Arc<Vec<u8>>,
+) -> Result<(NamedTensors, Option<Metadata>, Option<String>)> {
+    if torch::Format::of(&bytes).is_some() {
+        let (tensors, wrapper) = read_checkpoint(path, bytes)?;
+        return Ok((tensors, None, wrapper));
+    }
+    if safetensors::begins(&bytes) {
+        let (tensors, metadata) = safetensors::read(path, &bytes)?;
+        return Ok((tensors, metadata, None));
+    }
+    let reason = match &bytes[..bytes.len().min(8)] {
+        [] => "the file is empty".to_owned(),
+        head => format!("it begins with {head:02x?}"),
+    };
+    Err(WeightsError::Unrecognised { path: path.to_owned(), reason })
 }
 
 /// The contents of a regular file. Pipes and devices are refused: they may never end.
@@ -184,9 +196,7 @@ fn read_whole(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(io)
 }
 
-type NamedTensors = Vec<(String, Tensor)>;
-
-fn read_checkpoint(path: &Path, bytes: Vec<u8>) -> Result<(NamedTensors, Option<String>)> {
+fn read_checkpoint(path: &Path, bytes: Arc<Vec<u8>>) -> Result<(NamedTensors, Option<String>)> {
     let state = torch::read(bytes)
         .and_then(|checkpoint| checkpoint.state_dict())
         .map_err(|source| WeightsError::Checkpoint { path: path.to_owned(), source })?;
@@ -203,7 +213,7 @@ fn read_checkpoint(path: &Path, bytes: Vec<u8>) -> Result<(NamedTensors, Option<
 }
 
 fn check_finite(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
-    for (name, tensor) in tensors {
+    for (name, tensor) in tensors.iter().filter(|(_, tensor)| !tensor.is_finite()) {
         let values = tensor.host();
         if let Some(flat) = values.iter().position(|value| !value.is_finite()) {
             return Err(WeightsError::NotFinite {

@@ -8,6 +8,7 @@ mod storage;
 mod tensor;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use error::CheckpointError;
 pub use state_dict::{StateDict, strip_wrappers};
@@ -83,7 +84,7 @@ impl Format {
 
 /// A checkpoint: what `torch.load` would return, as data, with its tensors' storages beside it.
 pub struct Checkpoint {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     pickle: Pickle,
     storages: HashMap<String, Storage>,
 }
@@ -94,7 +95,8 @@ pub struct Checkpoint {
 /// # Errors
 /// [`CheckpointError`]: a file of neither format, a name that no checkpoint needs, a whole module
 /// instead of its `state_dict()`, or anything truncated or inconsistent.
-pub fn read(bytes: Vec<u8>) -> Result<Checkpoint> {
+pub fn read(bytes: impl Into<Arc<Vec<u8>>>) -> Result<Checkpoint> {
+    let bytes = bytes.into();
     let (pickle, storages) = match Format::of(&bytes) {
         Some(Format::Zip) => archive::read(&bytes)?,
         Some(Format::Legacy) => legacy::read(&bytes)?,

@@ -89,7 +89,7 @@ impl Checkpoint {
 
         let mut values = Vec::with_capacity(count);
         if is_row_major(&shape, &strides) && count > 0 {
-            values.extend(stored.dtype.decode(&bytes[offset * size..(offset + count) * size]));
+            stored.dtype.decode_to(&bytes[offset * size..(offset + count) * size], &mut values);
         } else {
             for_each_offset(&shape, &strides, |element| {
                 let start = (offset + element) * size;

@@ -95,7 +95,7 @@ pub(super) fn dispatch<W: WithSimd>(work: W) -> W::Output {
 /// Runs `work` compiled for the vectors chosen. Additions are neither reordered nor contracted: the bits are
 /// the same everywhere.
 #[inline]
-pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     dispatch(Inlined(work))
 }
 
