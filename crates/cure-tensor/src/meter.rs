@@ -2,6 +2,7 @@
 //! the buffers that were asked for. Benchmarks say from it where the time goes; tests count with it, so
 //! that a path lost or a pass too many is found without a clock.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,7 +48,7 @@ static ENTRIES: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 static BUFFERS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Runs `work` and says what was computed meanwhile, on all threads of the process: of two recordings the
-/// second waits, but work that is not recorded at all is counted to whoever records.
+/// second waits (for ever, inside the first), but work that is not recorded at all is counted to whoever records.
 pub fn record<R>(work: impl FnOnce() -> R) -> (R, Record) {
     /// Ends the recording, whatever becomes of the work.
     struct Recording(#[allow(dead_code)] std::sync::MutexGuard<'static, ()>);
@@ -81,6 +82,11 @@ pub(crate) fn buffer(is_new: bool) {
     }
 }
 
+thread_local! {
+    /// Operations that have begun on this thread: of those within each other the outermost counts.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
 /// Begins an operation that lasts as long as what this returns.
 pub(crate) fn operation(operation: &'static str) -> Running {
     convolution(operation, "", || (Vec::new(), 0))
@@ -95,6 +101,7 @@ pub(crate) fn convolution(
     if !IS_RECORDING.load(Ordering::Relaxed) {
         return Running(None);
     }
+    DEPTH.set(DEPTH.get() + 1);
     let (weight, multiply_adds) = size();
     let is_alone = crate::ops::is_alone();
     let time = Duration::ZERO;
@@ -109,7 +116,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         if let Some((mut entry, start)) = self.0.take() {
             entry.time = start.elapsed();
-            entries().push(entry);
+            DEPTH.set(DEPTH.get().saturating_sub(1));
+            if DEPTH.get() == 0 {
+                entries().push(entry);
+            }
         }
     }
 }

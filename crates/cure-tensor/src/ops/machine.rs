@@ -82,7 +82,8 @@ pub fn use_plain_sums(plain: bool) {
     PLAIN_SUMS.store(plain, Ordering::SeqCst);
 }
 
-pub(super) fn plain_sums() -> bool {
+/// Whether they do.
+pub fn takes_plain_sums() -> bool {
     PLAIN_SUMS.load(Ordering::Relaxed)
 }
 

@@ -22,7 +22,7 @@ pub use convolution::{
 pub use elementwise::{add, axpy, map, scale, subtract, zip_map};
 pub use layout::{channel_major, concatenate, flatten, sample_major, select, unflatten};
 pub(crate) use machine::vectorised;
-pub use machine::{Vectors, use_plain_sums, use_vectors};
+pub use machine::{Vectors, takes_plain_sums, use_plain_sums, use_vectors};
 pub use parallel::alone;
 pub(crate) use parallel::is_alone;
 pub use pooling::{

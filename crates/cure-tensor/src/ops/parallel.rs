@@ -99,6 +99,11 @@ impl SharedOutput {
         Self(output.as_mut_ptr())
     }
 
+    /// Where the output begins.
+    pub(super) fn start(self) -> *mut f32 {
+        self.0
+    }
+
     /// The `len` values from `start`.
     ///
     /// # Safety

@@ -22,12 +22,15 @@ pub fn convolution(
     let shape = geometry.output_shape();
     epilogue.check(operation, &shape)?;
     let path = super::path(&geometry);
-    let _running = geometry.running(operation, path, 1);
     let output = if super::winograd::applies(&geometry) {
-        super::winograd::correlate(x.cpu(), kernel.packed(&geometry), &geometry, epilogue)
+        let packed = kernel.packed(&geometry);
+        let _running = geometry.running(operation, path, 1);
+        super::winograd::correlate(x.cpu(), packed, &geometry, epilogue)
     } else {
         let plan = direct::Plan::forward(&geometry);
-        direct::correlate(&plan, x.cpu(), &kernel.direct(&plan, &geometry), epilogue)
+        let packed = kernel.direct(&plan, &geometry);
+        let _running = geometry.running(operation, path, 1);
+        direct::correlate(&plan, x.cpu(), &packed, epilogue)
     };
     Ok(Tensor::trusted(&shape, output))
 }

@@ -46,22 +46,34 @@ impl Kernel {
     /// The weights as plain sums read them.
     pub(super) fn direct(&self, plan: &direct::Plan, geometry: &Geometry) -> Arc<direct::Packed> {
         let new = || Arc::new(direct::Packed::new(plan, self.weight.cpu(), geometry.taps()));
-        let packed = self.direct[usize::from(plan.is_pull_back)].get_or_init(new);
+        let packed = once(&self.direct[usize::from(plan.is_pull_back)], new);
         if packed.serves(plan) { packed.clone() } else { new() }
     }
 
     /// The weights as the transformed product reads them.
     pub(super) fn packed(&self, geometry: &Geometry) -> &Packed {
-        self.packed[0].get_or_init(|| {
+        once(&self.packed[0], || {
             Packed::new(self.weight.cpu(), geometry.channels_out, geometry.channels_in)
         })
     }
 
     /// The weights of the pull back, likewise; `geometry` is that of the convolution itself.
     pub(super) fn packed_mirrored(&self, geometry: &Geometry) -> &Packed {
-        self.packed[1].get_or_init(|| {
+        once(&self.packed[1], || {
             Packed::mirrored(self.weight.cpu(), geometry.channels_out, geometry.channels_in)
         })
+    }
+}
+
+/// What the cell holds, made before the cell is touched: packing shares its work out, and a thread that waited
+/// there could be given work that asks for the same cell.
+fn once<T>(cell: &OnceLock<T>, new: impl FnOnce() -> T) -> &T {
+    match cell.get() {
+        Some(value) => value,
+        None => {
+            let value = new();
+            cell.get_or_init(|| value)
+        }
     }
 }
 
@@ -86,6 +98,8 @@ impl Geometry {
         weight: &[usize],
         window: Window,
     ) -> Result<Self> {
+        /// Far beyond any use, and sums with it do not overflow.
+        const MOST_PADDING: usize = 1 << 20;
         let Window { stride, padding, groups } = window;
         let &[channels_in, batch, h, w] = input else {
             return Err(TensorError::shape(operation, "[C, N, H, W]", input));
@@ -96,6 +110,10 @@ impl Geometry {
         let fits = stride > 0
             && groups > 0
             && inner > 0
+            && h > 0
+            && w > 0
+            && padding <= MOST_PADDING
+            && channels_out > 0
             && channels_out.is_multiple_of(groups)
             && inner * groups == channels_in
             && (1..=h + 2 * padding).contains(&kh)

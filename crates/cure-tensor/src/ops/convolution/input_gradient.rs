@@ -30,15 +30,18 @@ pub fn convolution_input_gradient(
         return Err(TensorError::shape(operation, expected, g.shape()));
     }
     epilogue.check(operation, &geometry.input_shape())?;
-    let _running = geometry.running(operation, super::path(&geometry), 1);
+    let path = super::path(&geometry);
     let output = match geometry.adjoint() {
         Some(adjoint) if super::winograd::applies(&adjoint) => {
             let packed = kernel.packed_mirrored(&geometry);
+            let _running = geometry.running(operation, path, 1);
             super::winograd::correlate(g.cpu(), packed, &adjoint, epilogue)
         }
         _ => {
             let plan = direct::Plan::pull_back(&geometry);
-            direct::correlate(&plan, g.cpu(), &kernel.direct(&plan, &geometry), epilogue)
+            let packed = kernel.direct(&plan, &geometry);
+            let _running = geometry.running(operation, path, 1);
+            direct::correlate(&plan, g.cpu(), &packed, epilogue)
         }
     };
     Ok(Tensor::trusted(&geometry.input_shape(), output))

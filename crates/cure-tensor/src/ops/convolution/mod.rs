@@ -1,12 +1,9 @@
-//! Convolution (the cross-correlation of deep learning), its pull back to the input and its
-//! weight gradient, tiled over one matrix product.
+//! Convolution (the cross-correlation of deep learning), its pull back to the input and its weight gradient.
 //!
-//! The columns of a tile of output positions are gathered into cache ([`columns`]), multiplied
-//! by the weights, and written out once with bias, residual and activation applied. Matrix
-//! products are cut by us, along the channels, into inner lengths that the product does not
-//! cut again: every output is then one fixed chain of additions, whatever the batch. 3×3 convolutions
-//! of stride 1 take a quarter of the products, on transformed tiles ([`winograd`]), with the same
-//! promise.
+//! What the taps of a tile of output positions read is gathered into cache and multiplied by packed weights in
+//! register tiles ([`direct`], [`tile`]); 3×3 convolutions of stride 1 take a quarter of the products, on
+//! transformed tiles ([`winograd`]). Results are written out once with bias, residual and activation applied.
+//! Every output is one fixed chain of additions, whatever the batch, the threads and the vectors.
 
 mod direct;
 mod epilogue;

@@ -160,8 +160,9 @@ proptest! {
         let sums = direct::weight_gradient(&pairs, &geometry);
         assert_equal(false, &sums, &expected)?;
         if winograd::fits(&geometry) {
-            let tiles = winograd::weight_gradient(&pairs, &geometry);
-            assert_equal(true, &tiles, &expected)?;
+            for gradient in [winograd::planes_first, winograd::block_by_block] {
+                assert_equal(true, &gradient(&pairs, &geometry), &expected)?;
+            }
         }
     }
 }
@@ -199,6 +200,37 @@ fn transformed_tiles_are_about_as_exact_as_plain_sums() {
         let relative = (error / exact.iter().copied().map(square).sum::<f64>()).sqrt();
         assert!(relative < 2e-6, "{what}: relative error {relative:.1e}");
     }
+}
+
+/// Several blocks of channels, not all of them whole: the two ways of transformed tiles and the plain sums, whose
+/// own reference are the loops above, with one thread and with more. No images, no gradient.
+#[test]
+fn weight_gradients_of_many_channels() {
+    let noise =
+        |shape: &[usize], seed| crate::ops::map(integers(shape, seed), |v| (v * 0.37).sin());
+    for (inner, outer, [h, w]) in [(200, 136, [8, 8]), (80, 130, [5, 9]), (136, 72, [4, 4])] {
+        let (batch, weight) = (3, [outer, inner, 3, 3]);
+        let (x, g) = (noise(&[inner, batch, h, w], 1), noise(&[outer, batch, h, w], 2));
+        let (x2, g2) = (noise(&[inner, batch, h, w], 3), noise(&[outer, batch, h, w], 4));
+        let pairs = [(&x, &g), (&x2, &g2)];
+        let window = Window::new(1, 1);
+        let geometry = geometry::Geometry::new("test", x.shape(), &weight, window).unwrap();
+        let exact = direct::weight_gradient(&pairs, &geometry);
+        let scale = (exact.iter().map(|v| v * v).sum::<f32>() / exact.len() as f32).sqrt();
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        for gradient in [winograd::planes_first, winograd::block_by_block, direct::weight_gradient]
+        {
+            let found = gradient(&pairs, &geometry);
+            for (found, exact) in found.iter().zip(exact.iter()) {
+                assert!((found - exact).abs() < 1e-5 * scale, "{found} instead of {exact}");
+            }
+            assert_eq!(&found[..], &one.install(|| gradient(&pairs, &geometry))[..]);
+        }
+    }
+    let (x, g) = (Tensor::zeros(&[64, 0, 8, 8]), Tensor::zeros(&[64, 0, 8, 8]));
+    let gradient =
+        convolution_weight_gradient(&[(&x, &g)], &[64, 64, 3, 3], Window::new(1, 1)).unwrap();
+    assert!(gradient.cpu().iter().all(|&value| value == 0.0));
 }
 
 /// Values with rounding: the same sample must give the same bits alone and in any batch, and

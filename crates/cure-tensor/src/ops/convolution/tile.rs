@@ -250,7 +250,8 @@ pub(super) unsafe fn transpose(
     unsafe {
         for first in (0..to_stride).step_by(SIDE) {
             let present = SIDE.min(rows.saturating_sub(first));
-            let from = from.add(first.min(rows) * stride);
+            // Not read where no row is present, and perhaps nowhere.
+            let from = from.wrapping_add(first.min(rows) * stride);
             // Four rows of four at a time: loads, shuffles and stores of short vectors.
             for column in (0..is_whole).step_by(SIDE) {
                 let mut square = [[0.0f32; SIDE]; SIDE];

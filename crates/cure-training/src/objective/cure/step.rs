@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use cure_network::{BatchStatistics, Frozen, Gradients, Linearization, Network, Training};
-use cure_tensor::Tensor;
 use cure_tensor::ops;
+use cure_tensor::{Tensor, TensorError};
 use rayon::prelude::*;
 
 use super::super::{EpochValues, SampleStreams, StepOutcome, count_correct};
@@ -147,6 +147,13 @@ pub(in super::super) fn step(
     at: &EpochValues,
     streams: &SampleStreams<'_>,
 ) -> Result<StepOutcome> {
+    let counts = [images.shape().first().copied().unwrap_or(0), streams.indices.len()];
+    if counts.iter().any(|&count| count != labels.len()) {
+        let expected = format!("as many images and indices as the {} labels", labels.len());
+        let found = counts.to_vec();
+        let error = TensorError::ShapeMismatch { operation: "CURE's step", expected, found };
+        return Err(error.into());
+    }
     let share = 1.0 / labels.len().max(1) as f32;
     let mode = options.regularizer_mode;
     let unit = &options.unit(network);

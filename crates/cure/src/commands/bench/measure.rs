@@ -89,7 +89,9 @@ fn step(job: &Job) -> Outcome<Measurement> {
     let (images, labels) = images_of(job)?;
     let indices: Vec<usize> = (0..labels.len()).collect();
     let streams = SampleStreams { seed: 0, epoch: 0, indices: &indices };
-    let frozen = network.frozen().failed()?;
+    // A step makes its own.
+    let is_pass = matches!(job.row.as_str(), "forward" | "input-gradient");
+    let frozen = is_pass.then(|| network.frozen().failed()).transpose()?;
     let objective = objective(&job.row);
     let train = |network: &mut Network| -> Outcome<StepOutcome> {
         objective.step(network, &images, &labels, &VALUES, &streams).failed()
@@ -105,14 +107,16 @@ fn step(job: &Job) -> Outcome<Measurement> {
     }
     let baseline_mib = peak_memory_mib();
     let mut once = || -> Outcome {
-        match job.row.as_str() {
-            "forward" => drop(black_box(frozen.logits(&images).failed()?)),
-            "input-gradient" => {
-                let pass = Classifier::linearize(&frozen, &images).failed()?;
+        match &frozen {
+            Some(frozen) if job.row == "forward" => {
+                drop(black_box(frozen.logits(&images).failed()?));
+            }
+            Some(frozen) => {
+                let pass = Classifier::linearize(frozen, &images).failed()?;
                 let loss = ops::cross_entropy(pass.logits(), &labels).failed()?;
                 drop(black_box(pass.pullback(&loss.residual).failed()?));
             }
-            _ => drop(black_box(train(&mut network)?)),
+            None => drop(black_box(train(&mut network)?)),
         }
         Ok(())
     };

@@ -95,6 +95,9 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if let Some(job) = &options.job {
         return print(&(measure::answer(job)? + "\n"));
     }
+    if general.vectors != "widest" {
+        return Err(Failure::Input("--vectors is not passed on to what bench measures".into()));
+    }
     for (name, value) in [("rounds", options.rounds), ("repeats", options.repeats)] {
         if !(1..=MOST).contains(&value) {
             return Err(Failure::Input(format!("--{name} is {value}; accepted is 1 to {MOST}")));
@@ -114,6 +117,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let python = options.against.as_deref().map(|program| rival(program, options)).transpose()?;
     let versions = python.as_ref().map(Python::versions).transpose()?;
     let machine = machine::describe();
+    interrupt::listen()?;
     let scratch = Scratch::new()?;
     let subjects = pairs
         .iter()
@@ -137,7 +141,6 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         repeats: options.repeats,
     };
     let mut results = Results::new(ground.races()?);
-    interrupt::listen()?;
 
     let bar = progress::bar(0, general.quiet);
     let agreements = match &python {

@@ -37,8 +37,11 @@ pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(super) fn new() -> Outcome<Self> {
-        let folder = std::env::temp_dir().join(format!("cure-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).failed()?;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).failed()?;
+        let name = format!("cure-bench-{}-{}", std::process::id(), now.as_nanos());
+        let folder = std::env::temp_dir().join(name);
+        // Not one that is there: what it holds would be measured.
+        std::fs::create_dir(&folder).failed()?;
         Ok(Self(folder))
     }
 

@@ -84,6 +84,9 @@ fn command(job: &Job, kind: Kind, python: Option<&Python>) -> Outcome<Command> {
                 Kind::Help => command.arg("--help"),
                 _ => command.args(["bench", "--threads", &job.threads.to_string(), "--job", &text]),
             };
+            if cure_tensor::ops::takes_plain_sums() {
+                command.arg("--plain-sums");
+            }
             command
         }
         (Program::PyTorch, Some(python)) => {

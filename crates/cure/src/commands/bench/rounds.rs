@@ -77,7 +77,8 @@ impl Results {
         let contenders = &self.races[race].contenders;
         let ranked = self.ranked(race);
         let mut leaders: Vec<usize> = ranked.first().copied().into_iter().collect();
-        for contender in contenders.iter().filter(|contender| contender.always) {
+        let rivals = contenders.iter().filter(|rival| rival.job.program == Program::PyTorch);
+        for contender in rivals.filter(|rival| rival.always) {
             let form = &contender.job.form;
             let best = ranked.iter().copied().find(|&at| contenders[at].job.form == *form);
             leaders.extend(best.filter(|best| !leaders.contains(best)));

@@ -122,7 +122,7 @@ impl Block {
     fn stage<const W: usize>(&self, plane: &[f32], staging: &mut [f32]) {
         let Tiling { height, width, across, .. } = self.tiling;
         let length = self.line();
-        for (r, line) in staging.chunks_exact_mut(length).enumerate() {
+        for (r, line) in staging.chunks_exact_mut(length).take(PATCH).enumerate() {
             let (_, line) = line.split_at_mut(self.slack());
             let mut outs = line.chunks_exact_mut(TILE * across);
             for (place, out) in self.places.iter().zip(&mut outs) {

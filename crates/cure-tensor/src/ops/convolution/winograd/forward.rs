@@ -24,7 +24,7 @@ pub(super) fn rows_a_block(tiling: &Tiling, channels: usize) -> usize {
     (tiles / tiling.tiles_a_row()).max(1)
 }
 
-/// The convolution, as [`super::super::forward::correlate`].
+/// The convolution, as [`super::super::direct::correlate`] of a forward plan.
 pub(in super::super) fn correlate(
     x: &[f32],
     packed: &Packed,

@@ -111,7 +111,7 @@ pub(in super::super) fn weight_gradient(
 
 /// For many channels, which have few tiles: all planes of the batch are transformed, then a task takes a pair
 /// of blocks of channels.
-fn planes_first(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
+pub(in super::super) fn planes_first(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
     let tiling = Tiling::new(geometry.input);
     let block = &Block::new(tiling, 0..tiling.rows(geometry.batch));
     let all = &Pair::all(geometry);
@@ -151,7 +151,10 @@ fn planes_first(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
 
 /// A task owns a pair of blocks of channels over some rows of tiles, whose planes it transforms; partial sums
 /// over tiles are added in order, before the last transform.
-fn block_by_block(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
+pub(in super::super) fn block_by_block(
+    pairs: &[(&Tensor, &Tensor)],
+    geometry: &Geometry,
+) -> Buffer {
     /// Tasks that let a dozen cores share the work.
     const ENOUGH: usize = 24;
     let blocks = Pair::all(geometry).blocks();
@@ -190,7 +193,7 @@ fn block_by_block(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
         sum
     });
 
-    let mut output = Buffer::stale(geometry.channels_out * geometry.channels_in * TAPS);
+    let mut output = Buffer::zeros(geometry.channels_out * geometry.channels_in * TAPS);
     let shared = SharedOutput::new(&mut output);
     let parts = (sums.len() / blocks.len().max(1)).max(1);
     let finished = blocks.iter().zip(sums.chunks_mut(parts)).collect();
@@ -233,11 +236,9 @@ impl WithSimd for Staged<'_> {
         let Transform { pair: (x, g), geometry, block, all, channels, places, planes } = task;
         let [x, g] = [x.cpu(), g.cpu()];
         let plane = geometry.positions();
-        // SAFETY: planes are as long as `places` says; tasks transform disjoint channels.
-        let [xs, gs] =
-            [0, 1].map(|i| unsafe { planes[i].range(0, places.lengths()[i]) }.as_mut_ptr());
+        let [xs, gs] = planes.map(SharedOutput::start);
         for channel in channels.inner.clone() {
-            // SAFETY: every point of every channel has its place.
+            // SAFETY: planes are as long as `places` says; tasks transform disjoint channels.
             unsafe {
                 let out = xs.add((channel - all.inner.start) * places.width);
                 let x = &x[channel * plane..(channel + 1) * plane];

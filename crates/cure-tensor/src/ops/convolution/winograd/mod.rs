@@ -2,8 +2,8 @@
 //! instead of 144.
 //!
 //! Tiles of 4×4 outputs are transformed in one dimension and then the other ([`points`]), side by
-//! side in vectors ([`block`]); at each of the 36 points a matrix product sums over input channels
-//! ([`product`]). A block of tiles stays in cache from the transform of its inputs to that of its
+//! side in vectors ([`block`]); at each of the 36 points a product sums over input channels
+//! ([`tile`](super::tile)). A block of tiles stays in cache from the transform of its inputs to that of its
 //! outputs. Each tile's outputs are fixed chains of additions over its own inputs, whatever the batch.
 
 mod block;
@@ -14,11 +14,13 @@ mod points;
 
 pub(super) use forward::correlate;
 pub(super) use gradient::weight_gradient;
+#[cfg(test)]
+pub(super) use gradient::{block_by_block, planes_first};
 pub(super) use kernel::Packed;
 
 use block::Tiling;
 
-use super::super::machine::plain_sums;
+use super::super::machine::takes_plain_sums;
 use super::geometry::{Geometry, Window};
 use super::tile::CHANNELS;
 
@@ -40,7 +42,7 @@ pub(super) fn applies(geometry: &Geometry) -> bool {
     const FEWEST_CHANNELS: usize = 8;
     const LEAST_SAVING: f64 = 2.0;
     fits(geometry)
-        && !plain_sums()
+        && !takes_plain_sums()
         && geometry.channels_in.min(geometry.channels_out) >= FEWEST_CHANNELS
         && Tiling::new(geometry.input).saving() >= LEAST_SAVING
 }
