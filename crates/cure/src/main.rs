@@ -5,6 +5,7 @@ mod commands;
 mod failure;
 mod interrupt;
 mod journal;
+mod memory;
 mod output;
 mod progress;
 
@@ -13,6 +14,9 @@ use std::process::ExitCode;
 use arguments::{Arguments, Command};
 use clap::Parser;
 use clap::error::ErrorKind;
+
+#[global_allocator]
+static MEMORY: memory::LargePages = memory::LargePages;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
