@@ -30,6 +30,24 @@ pub(crate) fn read_into(path: &Path, size: u64, buffer: &mut Vec<u8>) -> Result<
     Ok(())
 }
 
+/// Fills `buffer` with what comes next in a file that was `size` bytes long.
+pub(crate) fn read_next(file: &mut File, path: &Path, size: u64, buffer: &mut [u8]) -> Result<()> {
+    file.read_exact(buffer).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            DataError::format(path, format!("it shrank from {size} bytes while being read"))
+        }
+        _ => DataError::read(path)(error),
+    })
+}
+
+/// `size` zeros, to be filled from `path`.
+pub(crate) fn zeros(size: u64, path: &Path) -> Result<Vec<u8>> {
+    // `vec!` takes zeroed pages from the system, which cost nothing until they are written, but ends
+    // the process where there are none: so room is tried for first.
+    reserve(&mut Vec::new(), path, size)?;
+    Ok(vec![0; size as usize])
+}
+
 /// Makes room for `size` more bytes, which `path` is said to hold.
 pub(crate) fn reserve(buffer: &mut Vec<u8>, path: &Path, size: u64) -> Result<()> {
     let reserved = usize::try_from(size).ok().map(|size| buffer.try_reserve_exact(size));

@@ -99,6 +99,40 @@ fn the_digest_is_that_of_the_files_one_after_another() {
 }
 
 #[test]
+fn of_several_bad_files_the_first_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_cifar10(folder.path());
+    for (batch, label) in [(2, 77), (5, 88)] {
+        let bytes = binary(&[&[1], &[label]]);
+        fs::write(folder.path().join(format!("data_batch_{batch}.bin")), bytes).unwrap();
+    }
+    for _ in 0..20 {
+        let error = refusal("cifar10", folder.path(), Split::Train);
+        assert!(error.contains("data_batch_2.bin") && error.contains("is 77"), "{error}");
+    }
+}
+
+#[test]
+fn files_longer_than_what_is_read_at_once_are_read_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let classes: Vec<[u8; 1]> = (0..1003).map(|sample| [(sample % 10) as u8]).collect();
+    let labels: Vec<&[u8]> = classes.iter().map(|label| label.as_slice()).collect();
+    fs::write(folder.path().join("test_batch.bin"), binary(&labels)).unwrap();
+    let test = load("cifar10", folder.path(), Split::Test).unwrap();
+    assert_eq!(test.labels(), (0..1003).map(|sample| sample % 10).collect::<Vec<_>>());
+    let all: Vec<usize> = (0..1003).collect();
+    let images = test.batch(&all).unwrap().images;
+    let expected = (0..1003).flat_map(|sample| (0..IMAGE).map(move |at| byte(sample, at)));
+    assert!(images.host().iter().copied().eq(expected.map(|byte| f32::from(byte) / 255.0)));
+
+    let mut bad = labels.clone();
+    bad[1001] = &[10];
+    fs::write(folder.path().join("test_batch.bin"), binary(&bad)).unwrap();
+    let error = refusal("cifar10", folder.path(), Split::Test);
+    assert!(error.contains("label of record 1001") && error.contains("is 10"), "{error}");
+}
+
+#[test]
 fn cifar100_has_two_labels_and_the_fine_one_counts() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("train.bin"), binary(&[&[4, 0], &[1, 99]])).unwrap();

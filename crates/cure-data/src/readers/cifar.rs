@@ -5,21 +5,29 @@
 
 use std::path::{Path, PathBuf};
 
-use md5::Md5;
-use sha2::{Digest, Sha256};
-
-use super::{cifar_python, labels};
+use super::{cifar_binary, cifar_python, labels};
 use crate::dataset::Origin;
-use crate::files::{file_size, hexadecimal, read_into, reserve};
+use crate::files::file_size;
 use crate::{DataError, Dataset, Pixels, PublishedChecksum, Result, Split};
 
 /// Pixel bytes of one image.
 pub(super) const IMAGE: usize = 3 * 32 * 32;
 
-/// A file of a layout, with the published md5 sum of it where there is one.
-struct BatchFile {
+/// A file of a layout.
+pub(super) struct BatchFile {
     name: &'static str,
-    md5: Option<&'static str>,
+    /// The published sum, where there is one.
+    pub(super) md5: Option<&'static str>,
+    /// The sum of the file that has the published one, where we had it. Processors have instructions
+    /// for SHA-256 and none for md5, which takes three times as long as all else.
+    pub(super) sha256: Option<&'static str>,
+}
+
+/// The files of a split.
+pub(super) struct Part {
+    pub(super) files: &'static [BatchFile],
+    /// SHA-256 of the files one after the other, each having the sum recorded for it.
+    pub(super) sha256: Option<&'static str>,
 }
 
 /// One way of storing a family.
@@ -27,10 +35,9 @@ struct Layout {
     name: &'static str,
     /// The folder that the published archive unpacks to.
     folder: &'static str,
-    train: &'static [BatchFile],
-    test: &'static [BatchFile],
+    train: Part,
+    test: Part,
     encoding: Encoding,
-    known: Option<Known>,
 }
 
 #[derive(Clone, Copy)]
@@ -41,8 +48,8 @@ enum Encoding {
 
 /// One label byte of a binary record, and the key of the label in a Python batch.
 pub(super) struct LabelField {
-    name: &'static str,
-    classes: usize,
+    pub(super) name: &'static str,
+    pub(super) classes: usize,
 }
 
 /// CIFAR-10 or CIFAR-100.
@@ -50,30 +57,37 @@ pub(crate) struct Family {
     name: &'static str,
     pub(super) class_names: &'static [&'static str],
     /// The label bytes of a record. The last one is the class.
-    label_fields: &'static [LabelField],
+    pub(super) label_fields: &'static [LabelField],
     /// The key of the classes in a Python batch.
     pub(super) python_key: &'static str,
     layouts: [Layout; 2],
 }
 
-/// What has been decoded so far.
+/// What the files of a split hold.
 #[derive(Default)]
 pub(super) struct Records {
     pub(super) pixels: Vec<u8>,
     pub(super) labels: Vec<usize>,
-}
-
-/// SHA-256 of the files of each split, one after the other, whose md5 sums were the published ones, and the
-/// size that every file then has. Processors have instructions for SHA-256 and none for md5, which takes three
-/// times as long as all else; other files are compared by md5.
-struct Known {
-    train: &'static str,
-    test: &'static str,
-    size: u64,
+    /// Of the files one after the other, in hexadecimal.
+    pub(super) sha256: String,
+    /// For each file, whether it is the published one; `None` where no sum was published.
+    pub(super) is_published: Vec<Option<bool>>,
 }
 
 const fn file(name: &'static str, md5: &'static str) -> BatchFile {
-    BatchFile { name, md5: Some(md5) }
+    BatchFile { name, md5: Some(md5), sha256: None }
+}
+
+const fn recorded(name: &'static str, md5: &'static str, sha256: &'static str) -> BatchFile {
+    BatchFile { name, md5: Some(md5), sha256: Some(sha256) }
+}
+
+const fn unpublished(name: &'static str) -> BatchFile {
+    BatchFile { name, md5: None, sha256: None }
+}
+
+const fn part(files: &'static [BatchFile]) -> Part {
+    Part { files, sha256: None }
 }
 
 pub(crate) static CIFAR10: Family = Family {
@@ -85,34 +99,55 @@ pub(crate) static CIFAR10: Family = Family {
         Layout {
             name: "binary",
             folder: "cifar-10-batches-bin",
-            train: &[
-                file("data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"),
-                file("data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"),
-                file("data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421"),
-                file("data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb"),
-                file("data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"),
-            ],
-            test: &[file("test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d")],
+            train: Part {
+                files: &[
+                    recorded(
+                        "data_batch_1.bin",
+                        "5dd7e06a14cb22eb9f671a540d1b7c25",
+                        "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+                    ),
+                    recorded(
+                        "data_batch_2.bin",
+                        "5ea93a67294ea407fff1d09f752e9692",
+                        "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+                    ),
+                    recorded(
+                        "data_batch_3.bin",
+                        "942cd6a4bcdd0dd3c604fbe906cb4421",
+                        "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+                    ),
+                    recorded(
+                        "data_batch_4.bin",
+                        "ae636b3ba5c66a11e91e8cb52e771fcb",
+                        "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+                    ),
+                    recorded(
+                        "data_batch_5.bin",
+                        "53f37980c15c3d472c316c40844f3f0d",
+                        "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+                    ),
+                ],
+                sha256: Some("a0181da372c0d63a5920fdbea2ec3f83ecbc552d378218e1cb473cf634941a3b"),
+            },
+            test: part(&[recorded(
+                "test_batch.bin",
+                "803d5f7f4d78ea53de84dbe85f74fb6d",
+                "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+            )]),
             encoding: Encoding::Binary,
-            known: Some(Known {
-                train: "a0181da372c0d63a5920fdbea2ec3f83ecbc552d378218e1cb473cf634941a3b",
-                test: "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-                size: 10_000 * 3073,
-            }),
         },
         Layout {
             name: "python",
             folder: "cifar-10-batches-py",
-            train: &[
+            train: part(&[
                 file("data_batch_1", "c99cafc152244af753f735de768cd75f"),
                 file("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
                 file("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
                 file("data_batch_4", "634d18415352ddfa80567beed471001a"),
                 file("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
-            ],
-            test: &[file("test_batch", "40351d587109b95175f43aff81a1287e")],
+            ]),
+            test: part(&[file("test_batch", "40351d587109b95175f43aff81a1287e")]),
             encoding: Encoding::Python,
-            known: None,
         },
     ],
 };
@@ -129,37 +164,23 @@ pub(crate) static CIFAR100: Family = Family {
         Layout {
             name: "binary",
             folder: "cifar-100-binary",
-            train: &[BatchFile { name: "train.bin", md5: None }],
-            test: &[BatchFile { name: "test.bin", md5: None }],
+            train: part(&[unpublished("train.bin")]),
+            test: part(&[unpublished("test.bin")]),
             encoding: Encoding::Binary,
-            known: None,
         },
         Layout {
             name: "python",
             folder: "cifar-100-python",
-            train: &[file("train", "16019d7e3df5f24257cddd939b257f8d")],
-            test: &[file("test", "f0ef6b0ae62326f3e7ffdfab6717acfc")],
+            train: part(&[file("train", "16019d7e3df5f24257cddd939b257f8d")]),
+            test: part(&[file("test", "f0ef6b0ae62326f3e7ffdfab6717acfc")]),
             encoding: Encoding::Python,
-            known: None,
         },
     ],
 };
 
 impl Layout {
-    /// Whether these are the published files, without asking md5.
-    fn is_known(&self, split: Split, sizes: &[u64], sha256: &str) -> bool {
-        self.known.as_ref().is_some_and(|known| {
-            let expected = match split {
-                Split::Train => known.train,
-                Split::Test => known.test,
-                _ => return false,
-            };
-            sha256 == expected && sizes.iter().all(|&size| size == known.size)
-        })
-    }
-
-    fn files(&self, split: Split) -> &'static [BatchFile] {
-        if split == Split::Train { self.train } else { self.test }
+    fn part(&self, split: Split) -> &Part {
+        if split == Split::Train { &self.train } else { &self.test }
     }
 }
 
@@ -170,66 +191,40 @@ pub(crate) fn load(family: &Family, folder: &Path, split: Split) -> Result<Datas
         return Err(DataError::Split { dataset, split, available });
     }
     let (layout, folder) = find(family, folder, split)?;
-    let files = layout.files(split);
+    let part = layout.part(split);
     // Every size is checked before any content is read.
-    let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(file.name)).collect();
-    let sizes = paths
-        .iter()
-        .map(|path| checked_size(family, layout, path))
-        .collect::<Result<Vec<u64>>>()?;
-    let mut records = Records::default();
-    reserve(
-        &mut records.pixels,
-        &folder,
-        sizes.iter().fold(0, |sum: u64, size| sum.saturating_add(*size)),
-    )?;
-    let mut sha256 = Sha256::new();
-    let mut bytes = Vec::new();
-    for (path, &size) in paths.iter().zip(&sizes) {
-        read_into(path, size, &mut bytes)?;
-        let ((), decoded) = rayon::join(
-            || sha256.update(&bytes),
-            || match layout.encoding {
-                Encoding::Binary => decode_binary(family, path, &bytes, &mut records),
-                Encoding::Python => cifar_python::decode(family, path, &bytes, &mut records),
-            },
-        );
-        decoded?;
-    }
-    let sha256 = hexadecimal(&sha256.finalize());
-    let published = if files.iter().any(|file| file.md5.is_none()) {
-        PublishedChecksum::NotPublished
-    } else if layout.is_known(split, &sizes, &sha256) {
-        PublishedChecksum::Matched
-    } else {
-        compare(files, &paths, &sizes)?
+    let sized = |file: &BatchFile| {
+        let path = folder.join(file.name);
+        checked_size(family, layout, &path).map(|size| (path, size))
     };
+    let files = part.files.iter().map(sized).collect::<Result<Vec<(PathBuf, u64)>>>()?;
+    let records = match layout.encoding {
+        Encoding::Binary => cifar_binary::read(family, part, &files)?,
+        Encoding::Python => cifar_python::read(family, part, &files)?,
+    };
+    let published = published(part, &records.is_published);
     let origin = Origin {
         name: family.name.to_owned(),
         layout: layout.name,
         shape: [3, 32, 32],
         class_names: family.class_names.iter().map(|&name| name.to_owned()).collect(),
-        sha256,
+        sha256: records.sha256,
         published,
         pixels: Pixels::Bytes(records.pixels),
     };
     Dataset::from_origin(origin, split, records.labels, None, folder)
 }
 
-/// The md5 sums of the files against the published ones.
-fn compare(files: &[BatchFile], paths: &[PathBuf], sizes: &[u64]) -> Result<PublishedChecksum> {
-    let mut bytes = Vec::new();
-    let mut mismatched = Vec::new();
-    for ((file, path), &size) in files.iter().zip(paths).zip(sizes) {
-        read_into(path, size, &mut bytes)?;
-        if file.md5.is_some_and(|published| published != hexadecimal(&Md5::digest(&bytes))) {
-            mismatched.push(file.name.to_owned());
-        }
+fn published(part: &Part, is_published: &[Option<bool>]) -> PublishedChecksum {
+    if is_published.contains(&None) {
+        return PublishedChecksum::NotPublished;
     }
-    Ok(match mismatched.is_empty() {
+    let others = part.files.iter().zip(is_published).filter(|(_, is)| **is == Some(false));
+    let files: Vec<String> = others.map(|(file, _)| file.name.to_owned()).collect();
+    match files.is_empty() {
         true => PublishedChecksum::Matched,
-        false => PublishedChecksum::Mismatched { files: mismatched },
-    })
+        false => PublishedChecksum::Mismatched { files },
+    }
 }
 
 /// The layout that is there, and the folder it is in: `folder` itself or the one that the
@@ -237,13 +232,13 @@ fn compare(files: &[BatchFile], paths: &[PathBuf], sizes: &[u64]) -> Result<Publ
 fn find<'f>(family: &'f Family, folder: &Path, split: Split) -> Result<(&'f Layout, PathBuf)> {
     for layout in &family.layouts {
         for place in [folder.to_owned(), folder.join(layout.folder)] {
-            if layout.files(split).iter().any(|file| place.join(file.name).is_file()) {
+            if layout.part(split).files.iter().any(|file| place.join(file.name).is_file()) {
                 return Ok((layout, place));
             }
         }
     }
     let problem = if folder.is_dir() {
-        let first = |layout: &Layout| layout.files(split).first().map(|file| file.name);
+        let first = |layout: &Layout| layout.part(split).files.first().map(|file| file.name);
         let names: Vec<&str> = family.layouts.iter().filter_map(first).collect();
         format!("holds neither {}", names.join(" nor "))
     } else {
@@ -278,23 +273,33 @@ fn missing(family: &Family, path: &Path, problem: String) -> DataError {
     DataError::NotFound { path: path.to_owned(), problem, remedy }
 }
 
-fn decode_binary(family: &Family, path: &Path, bytes: &[u8], records: &mut Records) -> Result<()> {
-    let label_bytes = family.label_fields.len();
-    for (index, record) in bytes.chunks_exact(label_bytes + IMAGE).enumerate() {
-        let (found, pixels) = record.split_at(label_bytes);
-        for (field, &label) in family.label_fields.iter().zip(found) {
-            if usize::from(label) >= field.classes {
-                return Err(DataError::Label {
-                    path: path.to_owned(),
-                    field: field.name,
-                    record: index,
-                    value: i128::from(label),
-                    largest: field.classes - 1,
-                });
-            }
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::print_stdout)]
+mod tests {
+    use md5::Md5;
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::files::hexadecimal;
+
+    #[test]
+    fn recorded_sums_are_of_the_published_files() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/cifar10");
+        if !folder.is_dir() {
+            println!("skipped: {} is not there", folder.display());
+            return;
         }
-        records.labels.extend(found.last().map(|&label| usize::from(label)));
-        records.pixels.extend_from_slice(pixels);
+        let Layout { train, test, .. } = &CIFAR10.layouts[0];
+        for part in [train, test] {
+            let mut all = Sha256::new();
+            for file in part.files {
+                let bytes = std::fs::read(folder.join(file.name)).unwrap();
+                assert_eq!(file.md5, Some(&*hexadecimal(&Md5::digest(&bytes))), "{}", file.name);
+                assert_eq!(file.sha256, Some(&*hexadecimal(&Sha256::digest(&bytes))));
+                all.update(&bytes);
+            }
+            let recorded = part.sha256.or(part.files[0].sha256);
+            assert_eq!(recorded, Some(&*hexadecimal(&all.finalize())));
+        }
     }
-    Ok(())
 }

@@ -1,20 +1,43 @@
 //! The Python layout of CIFAR: a pickled dictionary with `data`, a `uint8` array `[N, 3072]`
 //! (each row channel-major), and a list of labels. Read without executing anything.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cure_pickle::{DType, Value, numpy};
+use md5::Md5;
+use sha2::{Digest, Sha256};
 
-use super::cifar::{Family, IMAGE, Records};
+use super::cifar::{Family, IMAGE, Part, Records};
+use crate::files::{hexadecimal, read_into, reserve};
 use crate::{DataError, Result};
 
+/// Reads files of the given sizes.
+pub(super) fn read(family: &Family, part: &Part, files: &[(PathBuf, u64)]) -> Result<Records> {
+    let mut records = Records::default();
+    if let Some((path, _)) = files.first() {
+        let size = files.iter().fold(0, |sum: u64, (_, size)| sum.saturating_add(*size));
+        reserve(&mut records.pixels, path, size)?;
+    }
+    let mut sha256 = Sha256::new();
+    let mut bytes = Vec::new();
+    for (file, (path, size)) in part.files.iter().zip(files) {
+        read_into(path, *size, &mut bytes)?;
+        let (md5, decoded) = rayon::join(
+            || hexadecimal(&Md5::digest(&bytes)),
+            || {
+                sha256.update(&bytes);
+                decode(family, path, &bytes, &mut records)
+            },
+        );
+        decoded?;
+        records.is_published.push(file.md5.map(|published| published == md5));
+    }
+    records.sha256 = hexadecimal(&sha256.finalize());
+    Ok(records)
+}
+
 /// Adds the samples of one batch to `records`.
-pub(super) fn decode(
-    family: &Family,
-    path: &Path,
-    bytes: &[u8],
-    records: &mut Records,
-) -> Result<()> {
+fn decode(family: &Family, path: &Path, bytes: &[u8], records: &mut Records) -> Result<()> {
     let wrong = |error: cure_pickle::PickleError| DataError::format(path, error);
     let pickle = cure_pickle::read(bytes, numpy::GLOBALS).map_err(wrong)?;
     let entry = |key: &str| {

@@ -2,6 +2,7 @@
 
 pub(crate) mod aside;
 pub(crate) mod cifar;
+mod cifar_binary;
 mod cifar_python;
 pub(crate) mod digits;
 pub(crate) mod folder;
