@@ -9,7 +9,7 @@ use crate::architecture::Architecture;
 use crate::error::NetworkError;
 use crate::network::Network;
 use crate::normalization::Normalization;
-use crate::weights::{self, Canonical, Metadata, WeightFile, WeightsError};
+use crate::weights::{self, Canonical, FileDigest, Metadata, WeightFile, WeightsError};
 
 /// Why a weights file did not become a network.
 #[derive(Debug, Error)]
@@ -65,8 +65,8 @@ pub struct LoadOptions {
 pub struct Loaded {
     /// The network.
     pub network: Network,
-    /// SHA-256 of the file, in hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of the file, being taken.
+    pub sha256: FileDigest,
     /// What a reader of the results should know, in sentences.
     pub remarks: Vec<String>,
     /// What the file says of how it was made, if anything.
@@ -111,9 +111,10 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
             }
         },
     };
-    let network =
-        Network::from_state(architecture, normalization, &canonical.tensors).map_err(refuse)?;
+    let network = Network::from_finite_state(architecture, normalization, &canonical.tensors)
+        .map_err(refuse)?;
     let provenance = file.metadata.as_ref().and_then(|metadata| metadata.provenance.clone());
+    file.sha256.begin();
     Ok(Loaded { network, sha256: file.sha256, remarks, provenance })
 }
 

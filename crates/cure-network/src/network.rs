@@ -101,6 +101,17 @@ impl Network {
         normalization: Normalization,
         state: &[(String, Tensor)],
     ) -> Result<Self> {
+        let network = Self::from_finite_state(architecture, normalization, state)?;
+        network.check_finite()?;
+        Ok(network)
+    }
+
+    /// As [`Network::from_state`], for values known to be finite.
+    pub(crate) fn from_finite_state(
+        architecture: Architecture,
+        normalization: Normalization,
+        state: &[(String, Tensor)],
+    ) -> Result<Self> {
         normalization.check(architecture.input[0])?;
         let layout = architecture.layout();
         let tensors = match_state(&architecture, &layout.parameters, state)?;
@@ -373,10 +384,7 @@ fn match_state(
             Some((name, tensor)) if tensor.shape() != spec.shape => {
                 misshapen.push(format!("{name} is {:?}, not {:?}", tensor.shape(), spec.shape));
             }
-            Some((name, tensor)) => {
-                check_finite(name, tensor)?;
-                tensors.push(tensor.clone());
-            }
+            Some((_, tensor)) => tensors.push(tensor.clone()),
         }
     }
     let unexpected: Vec<String> = state

@@ -27,7 +27,7 @@ impl Work<'_> {
         let mut identity = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "architecture": loaded.network.architecture().name(),
-            "weights": loaded.sha256,
+            "weights": loaded.sha256.hexadecimal(),
             "normalization": loaded.network.normalization().to_string(),
             "data": data.sha256(),
             "indices": indices,

@@ -31,7 +31,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Outcome {
 pub(crate) fn identity_of(loaded: &Loaded) -> Value {
     json!({
         "arch": loaded.network.architecture().name(),
-        "weights_sha256": loaded.sha256,
+        "weights_sha256": loaded.sha256.hexadecimal(),
         "normalization": loaded.network.normalization().to_string(),
     })
 }

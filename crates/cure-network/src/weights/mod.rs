@@ -4,19 +4,22 @@
 //! [`read`] recognises the format from the file's bytes; [`canonical`] translates names to ours and
 //! sets aside what is no parameter; [`recognise`] says which network the tensors are of.
 
+mod digest;
 mod keys;
 mod recognise;
 mod safetensors;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cure_pickle::torch::{self, CheckpointError};
 use cure_tensor::Tensor;
-use sha2::{Digest, Sha256};
+use rayon::prelude::*;
 
+pub use digest::FileDigest;
 pub use keys::{Canonical, NormalizationHint, canonical};
 pub use recognise::{Recognised, recognise};
 pub use safetensors::write;
@@ -31,8 +34,8 @@ pub struct WeightFile {
     pub tensors: Vec<(String, Tensor)>,
     /// What `cure` wrote beside the tensors, if it wrote the file.
     pub metadata: Option<Metadata>,
-    /// SHA-256 of the file, in hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of the file.
+    pub sha256: FileDigest,
     /// Where in a checkpoint the tensors were, as `state_dict`; `None` at the top.
     pub wrapper: Option<String>,
 }
@@ -146,16 +149,12 @@ pub enum WeightsError {
 /// no tensors, or holds a NaN or an infinity.
 pub fn read(path: &Path) -> Result<WeightFile> {
     let bytes = Arc::new(read_whole(path)?);
-    let (sha256, contents) = rayon::join(
-        || Sha256::digest(bytes.as_slice()).iter().map(|byte| format!("{byte:02x}")).collect(),
-        || contents(path, bytes.clone()),
-    );
-    let (tensors, metadata, wrapper) = contents?;
+    let (tensors, metadata, wrapper) = contents(path, bytes.clone())?;
     if tensors.is_empty() {
         return Err(WeightsError::Empty { path: path.to_owned() });
     }
     check_finite(path, &tensors)?;
-    Ok(WeightFile { tensors, metadata, sha256, wrapper })
+    Ok(WeightFile { tensors, metadata, sha256: FileDigest::of(bytes), wrapper })
 }
 
 type NamedTensors = Vec<(String, Tensor)>;
@@ -186,14 +185,36 @@ fn read_whole(path: &Path) -> Result<Vec<u8>> {
     const MOST: u64 = 16 << 30;
     let io = |source| WeightsError::Io { path: path.to_owned(), source };
     let refuse = |reason: String| WeightsError::Unrecognised { path: path.to_owned(), reason };
-    let found = std::fs::metadata(path).map_err(io)?;
-    if !found.is_file() {
+    // Before it is opened, which waits for whoever writes into a pipe.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
         return Err(refuse("it is no regular file".into()));
     }
-    if found.len() > MOST {
-        return Err(refuse(format!("its {} bytes are more than {MOST}", found.len())));
+    let file = File::open(path).map_err(io)?;
+    let size = file.metadata().map_err(io)?.len();
+    if size > MOST {
+        return Err(refuse(format!("its {size} bytes are more than {MOST}")));
     }
-    std::fs::read(path).map_err(io)
+    // `vec!` takes zeroed pages, which cost nothing until they are written, but ends the process where
+    // there are none: so room is tried for first.
+    let room = Vec::<u8>::new().try_reserve_exact(size as usize);
+    room.map_err(|_| io(std::io::ErrorKind::OutOfMemory.into()))?;
+    let mut contents = vec![0; size as usize];
+    fill(&file, &mut contents).map_err(io)?;
+    Ok(contents)
+}
+
+/// Reads a file from its beginning, parts of it at a time side by side.
+#[cfg(unix)]
+fn fill(file: &File, contents: &mut [u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    const PART: usize = 4 << 20;
+    let parts = contents.par_chunks_mut(PART).enumerate();
+    parts.try_for_each(|(at, part)| file.read_exact_at(part, (at * PART) as u64))
+}
+
+#[cfg(not(unix))]
+fn fill(mut file: &File, contents: &mut [u8]) -> std::io::Result<()> {
+    std::io::Read::read_exact(&mut file, contents)
 }
 
 fn read_checkpoint(path: &Path, bytes: Arc<Vec<u8>>) -> Result<(NamedTensors, Option<String>)> {
@@ -213,7 +234,8 @@ fn read_checkpoint(path: &Path, bytes: Arc<Vec<u8>>) -> Result<(NamedTensors, Op
 }
 
 fn check_finite(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
-    for (name, tensor) in tensors.iter().filter(|(_, tensor)| !tensor.is_finite()) {
+    let first = tensors.par_iter().position_first(|(_, tensor)| !tensor.is_finite());
+    if let Some((name, tensor)) = first.map(|at| &tensors[at]) {
         let values = tensor.host();
         if let Some(flat) = values.iter().position(|value| !value.is_finite()) {
             return Err(WeightsError::NotFinite {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cure_pickle::DType;
 use cure_tensor::Tensor;
+use rayon::prelude::*;
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 
@@ -31,16 +33,24 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(NamedTensors, Option<Me
         SafeTensors::read_metadata(bytes).map_err(|error| refuse(error.to_string()))?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| refuse(error.to_string()))?;
 
-    let mut tensors = Vec::with_capacity(file.len());
+    let mut views = Vec::with_capacity(file.len());
     for name in header.offset_keys() {
         let view = file.tensor(&name).map_err(|error| refuse(error.to_string()))?;
         let Some(dtype) = element_type(view.dtype()) else {
             return Err(refuse(format!("`{name}` has elements of type {:?}", view.dtype())));
         };
-        let tensor = Tensor::new(view.shape(), dtype.decode(view.data()).collect())
-            .map_err(|error| refuse(format!("`{name}`: {error}")))?;
-        tensors.push((name, tensor));
+        views.push((name, dtype, view));
     }
+    let decode = |(name, dtype, view): (String, DType, TensorView<'_>)| {
+        let mut values = Vec::with_capacity(view.data().len() / dtype.size());
+        dtype.decode_to(view.data(), &mut values);
+        let tensor = Tensor::new(view.shape(), values);
+        let tensor = tensor.map_err(|error| refuse(format!("`{name}`: {error}")))?;
+        Ok((name, tensor))
+    };
+    let tensors: Vec<Result<(String, Tensor)>> =
+        views.into_par_iter().with_max_len(1).map(decode).collect();
+    let tensors = tensors.into_iter().collect::<Result<NamedTensors>>()?;
     let text = |key: &str| header.metadata().as_ref()?.get(key).cloned();
     let metadata = Metadata {
         architecture: text(ARCHITECTURE),

@@ -1,6 +1,8 @@
 use std::collections::HashSet;
 
-use super::tensor::is_tensor;
+use rayon::prelude::*;
+
+use super::tensor::{Located, is_tensor};
 use super::{Checkpoint, CheckpointError, NamedTensor, Result};
 use crate::Value;
 
@@ -57,7 +59,8 @@ impl Checkpoint {
         let (dict, wrapper) = find(self.root(), MAX_DEPTH, &mut trials)
             .ok_or_else(|| CheckpointError::NoStateDict { found: contents(self.root()) })?;
         let mut left = self.bytes.len().saturating_mul(ELEMENTS_PER_BYTE);
-        let (mut tensors, mut skipped, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        let mut tensors: Vec<(String, Located<'_>)> = Vec::new();
+        let (mut skipped, mut seen) = (Vec::new(), HashSet::new());
         for (key, value) in dict.as_dict().into_iter().flat_map(crate::Entries::iter) {
             let Some(name) = key.as_str() else {
                 skipped.push(key.describe());
@@ -73,6 +76,10 @@ impl Checkpoint {
             }
             tensors.push((name.to_owned(), self.tensor(name, value, &mut left)?));
         }
+        // Only what is right from end to end is decoded.
+        let tensors = tensors.into_par_iter().with_max_len(1);
+        let mut tensors: Vec<(String, NamedTensor)> =
+            tensors.map(|(name, located)| (name, located.decode())).collect();
         strip_wrappers(&mut tensors);
         let wrapper = (!wrapper.is_empty()).then(|| wrapper.join("/"));
         Ok(StateDict { tensors, wrapper, skipped })

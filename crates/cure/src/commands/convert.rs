@@ -38,7 +38,7 @@ pub(crate) fn run(_general: &General, options: &Options) -> Outcome {
     let loaded = options.model.load_for(options.classes, input)?;
     let provenance = serde_json::json!({
         "converted-from": options.model.weights.file_name().map(|name| name.to_string_lossy()),
-        "sha256": loaded.sha256,
+        "sha256": loaded.sha256.hexadecimal(),
         "tool": concat!("cure ", env!("CARGO_PKG_VERSION")),
     });
     cure_network::save(&options.to, &loaded.network, Some(&provenance.to_string())).failed()?;
