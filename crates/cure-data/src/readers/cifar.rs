@@ -82,10 +82,6 @@ const fn recorded(name: &'static str, md5: &'static str, sha256: &'static str) -
     BatchFile { name, md5: Some(md5), sha256: Some(sha256) }
 }
 
-const fn unpublished(name: &'static str) -> BatchFile {
-    BatchFile { name, md5: None, sha256: None }
-}
-
 const fn part(files: &'static [BatchFile]) -> Part {
     Part { files, sha256: None }
 }
@@ -164,8 +160,8 @@ pub(crate) static CIFAR100: Family = Family {
         Layout {
             name: "binary",
             folder: "cifar-100-binary",
-            train: part(&[unpublished("train.bin")]),
-            test: part(&[unpublished("test.bin")]),
+            train: part(&[BatchFile { name: "train.bin", md5: None, sha256: None }]),
+            test: part(&[BatchFile { name: "test.bin", md5: None, sha256: None }]),
             encoding: Encoding::Binary,
         },
         Layout {
@@ -202,14 +198,13 @@ pub(crate) fn load(family: &Family, folder: &Path, split: Split) -> Result<Datas
         Encoding::Binary => cifar_binary::read(family, part, &files)?,
         Encoding::Python => cifar_python::read(family, part, &files)?,
     };
-    let published = published(part, &records.is_published);
     let origin = Origin {
         name: family.name.to_owned(),
         layout: layout.name,
         shape: [3, 32, 32],
         class_names: family.class_names.iter().map(|&name| name.to_owned()).collect(),
         sha256: records.sha256,
-        published,
+        published: published(part, &records.is_published),
         pixels: Pixels::Bytes(records.pixels),
     };
     Dataset::from_origin(origin, split, records.labels, None, folder)
@@ -221,10 +216,10 @@ fn published(part: &Part, is_published: &[Option<bool>]) -> PublishedChecksum {
     }
     let others = part.files.iter().zip(is_published).filter(|(_, is)| **is == Some(false));
     let files: Vec<String> = others.map(|(file, _)| file.name.to_owned()).collect();
-    match files.is_empty() {
-        true => PublishedChecksum::Matched,
-        false => PublishedChecksum::Mismatched { files },
+    if files.is_empty() {
+        return PublishedChecksum::Matched;
     }
+    PublishedChecksum::Mismatched { files }
 }
 
 /// The layout that is there, and the folder it is in: `folder` itself or the one that the
@@ -286,8 +281,7 @@ mod tests {
     fn recorded_sums_are_of_the_published_files() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/cifar10");
         if !folder.is_dir() {
-            println!("skipped: {} is not there", folder.display());
-            return;
+            return println!("skipped: {} is not there", folder.display());
         }
         let Layout { train, test, .. } = &CIFAR10.layouts[0];
         for part in [train, test] {
