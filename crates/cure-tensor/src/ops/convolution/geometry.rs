@@ -167,20 +167,4 @@ impl Geometry {
     pub(super) fn output_shape(&self) -> [usize; 4] {
         [self.channels_out, self.batch, self.output[0], self.output[1]]
     }
-
-    /// The convolution whose output is this one's input: what a stride-1 pull back computes
-    /// with the mirrored kernel. `None` where it is not a convolution with the same kernel.
-    pub(super) fn adjoint(&self) -> Option<Self> {
-        let [kh, kw] = self.kernel;
-        let Window { stride, padding, groups } = self.window;
-        (stride == 1 && kh == kw && padding < kh).then(|| Self {
-            batch: self.batch,
-            channels_in: self.channels_out,
-            channels_out: self.channels_in,
-            input: self.output,
-            output: self.input,
-            kernel: self.kernel,
-            window: Window { stride: 1, padding: kh - 1 - padding, groups },
-        })
-    }
 }

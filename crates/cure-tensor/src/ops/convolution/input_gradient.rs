@@ -31,18 +31,15 @@ pub fn convolution_input_gradient(
     }
     epilogue.check(operation, &geometry.input_shape())?;
     let path = super::path(&geometry);
-    let output = match geometry.adjoint() {
-        Some(adjoint) if super::winograd::applies(&adjoint) => {
-            let packed = kernel.packed_mirrored(&geometry);
-            let _running = geometry.running(operation, path, 1);
-            super::winograd::correlate(g.cpu(), packed, &adjoint, epilogue)
-        }
-        _ => {
-            let plan = direct::Plan::pull_back(&geometry);
-            let packed = kernel.direct(&plan, &geometry);
-            let _running = geometry.running(operation, path, 1);
-            direct::correlate(&plan, g.cpu(), &packed, epilogue)
-        }
+    let output = if super::winograd::applies(&geometry) {
+        let packed = kernel.packed_mirrored(&geometry);
+        let _running = geometry.running(operation, path, 1);
+        super::winograd::pull_back(g.cpu(), packed, &geometry, epilogue)
+    } else {
+        let plan = direct::Plan::pull_back(&geometry);
+        let packed = kernel.direct(&plan, &geometry);
+        let _running = geometry.running(operation, path, 1);
+        direct::correlate(&plan, g.cpu(), &packed, epilogue)
     };
     Ok(Tensor::trusted(&geometry.input_shape(), output))
 }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 
+use super::winograd::Way;
 use super::*;
 use crate::Tensor;
 use crate::ops::Activation;
@@ -89,7 +90,7 @@ proptest! {
         (kh, kw) in prop_oneof![
             Just((1usize, 1usize)), Just((3, 3)), Just((3, 3)), (1usize..6, 1usize..6)
         ],
-        stride in prop_oneof![Just(1usize), 1usize..4],
+        stride in prop_oneof![Just(1usize), Just(2), 1usize..4],
         padding in prop_oneof![Just(1usize), 0usize..3],
         seed: u32,
     ) {
@@ -139,6 +140,11 @@ proptest! {
         let gradient =
             convolution_input_gradient(&g, &kernel, window, [h, w], Epilogue::default()).unwrap();
         assert_equal(transformed, gradient.cpu(), &expected)?;
+        if winograd::fits(&geometry) {
+            let packed = kernel.packed_mirrored(&geometry);
+            let tiles = winograd::pull_back(g.cpu(), packed, &geometry, Epilogue::default());
+            assert_equal(true, &tiles, &expected)?;
+        }
 
         let (other, mask) = (integers(&input, seed ^ 6), integers(&input, seed ^ 7));
         let epilogue =
@@ -160,8 +166,9 @@ proptest! {
         let sums = direct::weight_gradient(&pairs, &geometry);
         assert_equal(false, &sums, &expected)?;
         if winograd::fits(&geometry) {
-            for gradient in [winograd::planes_first, winograd::block_by_block] {
-                assert_equal(true, &gradient(&pairs, &geometry), &expected)?;
+            for way in [Way::PlanesFirst, Way::BlockByBlock] {
+                let gradient = winograd::weight_gradient(&pairs, &geometry, way);
+                assert_equal(true, &gradient, &expected)?;
             }
         }
     }
@@ -171,12 +178,18 @@ proptest! {
 /// precision do, in every one of the three products.
 #[test]
 fn transformed_tiles_are_about_as_exact_as_plain_sums() {
-    let (input, weight) = ([64, 2, 12, 20], [24, 64, 3, 3]);
-    let window = Window::new(1, 1);
+    for stride in [1, 2] {
+        exactness(stride);
+    }
+}
+
+fn exactness(stride: usize) {
+    let (input, weight) = ([64, 2, 16, 32], [24, 64, 3, 3]);
+    let window = Window::new(stride, 1);
     let noise = |shape: &[usize], seed| {
         crate::ops::map(integers(shape, seed), |v| ((v + 0.1 * v * v) * 12.9898).sin())
     };
-    let output = [24, 2, 12, 20];
+    let output = [24, 2, 16 / stride, 32 / stride];
     let (x, k, g) = (noise(&input, 1), noise(&weight, 2), noise(&output, 3));
     let mut exact = [vec![0.0f64; g.len()], vec![0.0; x.len()], vec![0.0; k.len()]];
     plain(input, weight, window, |o, i, t| {
@@ -190,7 +203,7 @@ fn transformed_tiles_are_about_as_exact_as_plain_sums() {
     let kernel = Kernel::new(k);
     let found = [
         convolution(&x, &kernel, window, Epilogue::default()).unwrap(),
-        convolution_input_gradient(&g, &kernel, window, [12, 20], Epilogue::default()).unwrap(),
+        convolution_input_gradient(&g, &kernel, window, [16, 32], Epilogue::default()).unwrap(),
         convolution_weight_gradient(&[(&x, &g)], &weight, window).unwrap(),
     ];
     for ((found, exact), what) in found.iter().zip(&exact).zip(["forward", "input", "weight"]) {
@@ -198,7 +211,7 @@ fn transformed_tiles_are_about_as_exact_as_plain_sums() {
         let error: f64 =
             found.cpu().iter().zip(exact).map(|(&f, &e)| square(f64::from(f) - e)).sum();
         let relative = (error / exact.iter().copied().map(square).sum::<f64>()).sqrt();
-        assert!(relative < 2e-6, "{what}: relative error {relative:.1e}");
+        assert!(relative < 2e-6, "stride {stride}, {what}: relative error {relative:.1e}");
     }
 }
 
@@ -208,18 +221,30 @@ fn transformed_tiles_are_about_as_exact_as_plain_sums() {
 fn weight_gradients_of_many_channels() {
     let noise =
         |shape: &[usize], seed| crate::ops::map(integers(shape, seed), |v| (v * 0.37).sin());
-    for (inner, outer, [h, w]) in [(200, 136, [8, 8]), (80, 130, [5, 9]), (136, 72, [4, 4])] {
+    for (inner, outer, [h, w], stride) in [
+        (200, 136, [8, 8], 1),
+        (80, 130, [5, 9], 1),
+        (136, 72, [4, 4], 1),
+        (136, 200, [8, 8], 2),
+        (80, 130, [9, 16], 2),
+    ] {
         let (batch, weight) = (3, [outer, inner, 3, 3]);
-        let (x, g) = (noise(&[inner, batch, h, w], 1), noise(&[outer, batch, h, w], 2));
-        let (x2, g2) = (noise(&[inner, batch, h, w], 3), noise(&[outer, batch, h, w], 4));
+        let [oh, ow] = [h, w].map(|length: usize| length.div_ceil(stride));
+        let (x, g) = (noise(&[inner, batch, h, w], 1), noise(&[outer, batch, oh, ow], 2));
+        let (x2, g2) = (noise(&[inner, batch, h, w], 3), noise(&[outer, batch, oh, ow], 4));
         let pairs = [(&x, &g), (&x2, &g2)];
-        let window = Window::new(1, 1);
+        let window = Window::new(stride, 1);
         let geometry = geometry::Geometry::new("test", x.shape(), &weight, window).unwrap();
         let exact = direct::weight_gradient(&pairs, &geometry);
         let scale = (exact.iter().map(|v| v * v).sum::<f32>() / exact.len() as f32).sqrt();
         let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        for gradient in [winograd::planes_first, winograd::block_by_block, direct::weight_gradient]
-        {
+        type Gradient = fn(&[(&Tensor, &Tensor)], &geometry::Geometry) -> crate::buffer::Buffer;
+        let gradients: [Gradient; 3] = [
+            |pairs, geometry| winograd::weight_gradient(pairs, geometry, Way::PlanesFirst),
+            |pairs, geometry| winograd::weight_gradient(pairs, geometry, Way::BlockByBlock),
+            direct::weight_gradient,
+        ];
+        for gradient in gradients {
             let found = gradient(&pairs, &geometry);
             for (found, exact) in found.iter().zip(exact.iter()) {
                 assert!((found - exact).abs() < 1e-5 * scale, "{found} instead of {exact}");

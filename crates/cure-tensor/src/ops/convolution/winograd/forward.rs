@@ -7,21 +7,25 @@ use super::super::super::parallel::{SharedOutput, for_each, is_alone};
 use super::super::epilogue::Epilogue;
 use super::super::geometry::Geometry;
 use super::super::scratch::with_scratch;
-use super::super::tile::product;
-use super::block::{Block, Tiling};
+use super::super::tile::{LONGEST_VECTOR, product};
+use super::CHANNELS;
+use super::block::Block;
 use super::kernel::Packed;
-use super::{CHANNELS, POINTS};
+use super::scheme::{Doubling, Halving, Same, Scheme};
+use super::tiling::{Tiling, kernel_point};
 use crate::buffer::Buffer;
 
 /// Rows of tiles a block, for `channels` transformed planes in a second-level cache.
-pub(super) fn rows_a_block(tiling: &Tiling, channels: usize) -> usize {
+pub(super) fn rows_a_block<C: Scheme>(tiling: &Tiling, channels: usize) -> usize {
     /// Values that the transformed planes may take of the cache.
     const BUDGET: usize = 360 * 1024;
-    /// Tiles at least, for register tiles of some width, and at most.
-    const FEWEST: usize = 64;
+    /// Tiles at most, and at least: 64 of 36 points and 32 of 81, for register tiles of some width.
     const MOST: usize = 96;
-    let tiles = (BUDGET / (POINTS * channels.max(1))).clamp(FEWEST, MOST);
-    (tiles / tiling.tiles_a_row()).max(1)
+    const FEWEST_POINTS: usize = 2600;
+    let points = C::POINTS * C::POINTS;
+    let fewest = FEWEST_POINTS / points / LONGEST_VECTOR * LONGEST_VECTOR;
+    let tiles = (BUDGET / (points * channels.max(1))).clamp(fewest, MOST);
+    (tiles / tiling.across).max(1)
 }
 
 /// The convolution, as [`super::super::direct::correlate`] of a forward plan.
@@ -31,36 +35,66 @@ pub(in super::super) fn correlate(
     geometry: &Geometry,
     epilogue: Epilogue<'_>,
 ) -> Buffer {
-    let tiling = Tiling::new(geometry.input);
-    let rows = tiling.rows(geometry.batch);
-    let step = rows_a_block(&tiling, geometry.channels_in);
-    let plane = geometry.positions();
-    let mut output = Buffer::stale(geometry.channels_out * plane);
+    let Geometry { channels_in, channels_out, .. } = *geometry;
+    let channels = [channels_in, channels_out];
+    match geometry.window.stride {
+        1 => run::<Same>(x, packed, Tiling::new::<Same>(geometry, false), channels, epilogue),
+        _ => run::<Halving>(x, packed, Tiling::new::<Halving>(geometry, false), channels, epilogue),
+    }
+}
+
+/// The pull back of the convolution that `geometry` describes; `packed` holds its mirrored kernel.
+pub(in super::super) fn pull_back(
+    g: &[f32],
+    packed: &Packed,
+    geometry: &Geometry,
+    epilogue: Epilogue<'_>,
+) -> Buffer {
+    let Geometry { channels_in, channels_out, .. } = *geometry;
+    let channels = [channels_out, channels_in];
+    match geometry.window.stride {
+        1 => run::<Same>(g, packed, Tiling::new::<Same>(geometry, true), channels, epilogue),
+        _ => {
+            run::<Doubling>(g, packed, Tiling::new::<Doubling>(geometry, true), channels, epilogue)
+        }
+    }
+}
+
+/// `channels`: read and written.
+fn run<C: Scheme>(
+    x: &[f32],
+    packed: &Packed,
+    tiling: Tiling,
+    channels: [usize; 2],
+    epilogue: Epilogue<'_>,
+) -> Buffer {
+    let [depth, outer] = channels;
+    let rows = tiling.rows();
+    let step = rows_a_block::<C>(&tiling, depth);
+    let mut output = Buffer::stale(outer * tiling.planes()[1]);
     let shared = SharedOutput::new(&mut output);
     let blocks: Vec<Range<usize>> =
         (0..rows).step_by(step).map(|row| row..(row + step).min(rows)).collect();
-    let pieces = pieces(geometry, blocks.len());
+    let pieces = pieces(outer, blocks.len());
     let tasks: Vec<(&Range<usize>, &Range<usize>)> =
         blocks.iter().flat_map(|block| pieces.iter().map(move |piece| (block, piece))).collect();
-    // Not a power of two, so that points do not compete for the same lines of the cache.
-    let input_stride = |block: &Block| geometry.channels_in * block.width() + 16;
-    for_each(tasks, |(rows, channels)| {
-        let block = &Block::new(tiling, rows.clone());
-        let stride = input_stride(block);
-        let rest = packed.transformed() + POINTS * CHANNELS * block.width() + block.staging();
-        with_scratch(POINTS * stride, rest, |input, rest| {
-            let positions = tiling.positions(rows);
+    let points = C::POINTS * C::POINTS;
+    for_each(tasks, |(rows, pieces)| {
+        let block = &Block::<C>::new(tiling, rows.clone());
+        // Not a power of two, so that points do not compete for the same lines of the cache.
+        let input_stride = depth * block.width() + 16;
+        let rest = packed.transformed() + points * CHANNELS * block.width() + block.staging();
+        with_scratch(points * input_stride, rest, |input, rest| {
             dispatch(Task {
                 x,
                 packed,
-                geometry,
+                channels,
                 epilogue,
                 block,
-                positions,
-                channels,
+                pieces,
                 shared,
                 input,
-                input_stride: stride,
+                input_stride,
                 rest,
             });
         });
@@ -70,10 +104,10 @@ pub(in super::super) fn correlate(
 
 /// Blocks of output channels a task: all of them unless there would be too few tasks. Each task
 /// transforms its inputs again.
-fn pieces(geometry: &Geometry, tile_blocks: usize) -> Vec<Range<usize>> {
+fn pieces(channels: usize, tile_blocks: usize) -> Vec<Range<usize>> {
     /// Tasks that let half a dozen cores share the work.
     const ENOUGH: usize = 8;
-    let blocks = geometry.channels_out.div_ceil(CHANNELS);
+    let blocks = channels.div_ceil(CHANNELS);
     let enough = if is_alone() { 1 } else { ENOUGH };
     let pieces = enough.div_ceil(tile_blocks.max(1)).clamp(1, blocks);
     let step = blocks.div_ceil(pieces);
@@ -81,60 +115,62 @@ fn pieces(geometry: &Geometry, tile_blocks: usize) -> Vec<Range<usize>> {
 }
 
 /// Some output channels of a block of tiles.
-struct Task<'a> {
+struct Task<'a, C> {
     x: &'a [f32],
     packed: &'a Packed,
-    geometry: &'a Geometry,
+    /// Read and written.
+    channels: [usize; 2],
     epilogue: Epilogue<'a>,
-    block: &'a Block,
-    /// What the block covers of a plane.
-    positions: Range<usize>,
+    block: &'a Block<C>,
     /// Blocks of output channels.
-    channels: &'a Range<usize>,
+    pieces: &'a Range<usize>,
     shared: SharedOutput,
-    /// Scratch memory for the transformed inputs, `[36][C_in][tiles]`, and for everything else.
+    /// Scratch memory for the transformed inputs, `[points][C_in][tiles]`, and for everything else.
     input: &'a mut [f32],
     input_stride: usize,
     rest: &'a mut [f32],
 }
 
-impl WithSimd for Task<'_> {
+impl<C: Scheme> WithSimd for Task<'_, C> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Task { block, packed, geometry, input, input_stride, .. } = self;
-        let (width, depth, plane) = (block.width(), geometry.channels_in, geometry.positions());
+        let Task { block, packed, channels: [depth, outer], input, input_stride, .. } = self;
+        let width = block.width();
+        let [plane_in, plane_out] = block.tiling.planes();
+        let positions = block.tiling.positions(&block.rows);
         let (kernel, rest) = self.rest.split_at_mut(packed.transformed());
-        let (products, staging) = rest.split_at_mut(POINTS * CHANNELS * width);
+        let (products, staging) = rest.split_at_mut(C::POINTS * C::POINTS * CHANNELS * width);
         for channel in 0..depth {
-            let x = &self.x[channel * plane..(channel + 1) * plane];
+            let x = &self.x[channel * plane_in..(channel + 1) * plane_in];
             // SAFETY: the input holds every point of every channel.
             unsafe {
                 let out = input.as_mut_ptr().add(channel * width);
                 block.transform_input(simd, x, staging, out, input_stride);
             }
         }
-        for channels in self.channels.clone() {
-            packed.transform(simd, channels, kernel);
-            let count = CHANNELS.min(geometry.channels_out - channels * CHANNELS);
-            for point in 0..POINTS {
+        for piece in self.pieces.clone() {
+            packed.transform::<S, C>(simd, piece, kernel);
+            let first = piece * CHANNELS;
+            let count = CHANNELS.min(outer - first);
+            for point in 0..C::POINTS * C::POINTS {
+                let place = kernel_point([point / C::POINTS, point % C::POINTS]);
                 // SAFETY: the scratch memory was cut for every point of these operands.
                 unsafe {
-                    let kernel = kernel.as_ptr().add(point * packed.stride());
+                    let kernel = kernel.as_ptr().add(place * packed.stride());
                     let input = input.as_ptr().add(point * input_stride);
                     let out = products.as_mut_ptr().add(point * CHANNELS * width);
                     product(simd, kernel, input, out, [count, depth, block.vectors], [width; 2]);
                 }
             }
-            let first = channels * CHANNELS;
-            for lane in 0..CHANNELS.min(geometry.channels_out - first) {
+            for lane in 0..count {
                 let channel = first + lane;
-                let start = channel * plane + self.positions.start;
-                let ending = self.epilogue.of_row(channel, start..start + self.positions.len());
+                let start = channel * plane_out + positions.start;
+                let ending = self.epilogue.of_row(channel, start..start + positions.len());
                 // SAFETY: tasks cover disjoint rows and channels; the products hold every point.
                 unsafe {
-                    let out = self.shared.range(start, self.positions.len());
+                    let out = self.shared.range(start, positions.len());
                     let m = products.as_ptr().add(lane * width);
                     block.transform_output(simd, m, CHANNELS * width, staging, out, ending);
                 }

@@ -1,5 +1,6 @@
 //! The weight gradient on transformed tiles: Gᵀ[Σ (A ȳ Aᵀ) ⊙ (Bᵀ x B)]G.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
@@ -9,10 +10,11 @@ use super::super::super::parallel::{SharedOutput, for_each, map};
 use super::super::geometry::Geometry;
 use super::super::scratch::with_scratch;
 use super::super::tile::{CHANNELS, LONGEST_VECTOR, accumulate};
-use super::POINTS;
-use super::block::{Block, Tiling};
+use super::block::Block;
 use super::forward::rows_a_block;
-use super::kernel::transform_adjoint;
+use super::kernel::{KERNEL_POINTS, transform_adjoint};
+use super::scheme::{Halving, KERNEL, Same, WeightScheme};
+use super::tiling::{Tiling, kernel_point};
 use crate::Tensor;
 use crate::buffer::Buffer;
 
@@ -60,12 +62,12 @@ impl Pair {
 
     /// Values of the sums.
     fn size(&self) -> usize {
-        POINTS * self.point()
+        KERNEL_POINTS * self.point()
     }
 }
 
-/// Where transformed planes lie: those of x `[36][inner][tiles]`, those of the adjoint
-/// `[36][tiles][outer]`. Distances are not powers of two, so that points and tiles do not compete for the
+/// Where transformed planes lie: those of x `[points][inner][tiles]`, those of the adjoint
+/// `[points][tiles][outer]`. Distances are not powers of two, so that points and tiles do not compete for the
 /// same lines of the cache.
 #[derive(Clone, Copy)]
 struct Places {
@@ -84,44 +86,73 @@ impl Places {
         Self { width, row, points: [inner * width + 16, width * row + 16] }
     }
 
-    fn lengths(&self) -> [usize; 2] {
-        self.points.map(|point| POINTS * point)
+    fn lengths<C: WeightScheme>(&self) -> [usize; 2] {
+        self.points.map(|point| C::POINTS * C::POINTS * point)
     }
+}
+
+/// The two ways, and the quicker one.
+#[derive(Clone, Copy)]
+pub(in super::super) enum Way {
+    Quicker,
+    #[cfg(test)]
+    BlockByBlock,
+    #[cfg(test)]
+    PlanesFirst,
 }
 
 /// As [`convolution_weight_gradient`](crate::ops::convolution_weight_gradient).
 pub(in super::super) fn weight_gradient(
     pairs: &[(&Tensor, &Tensor)],
     geometry: &Geometry,
+    way: Way,
 ) -> Buffer {
+    match geometry.window.stride {
+        1 => run::<Same>(pairs, geometry, way),
+        _ => run::<Halving>(pairs, geometry, way),
+    }
+}
+
+fn run<C: WeightScheme>(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry, way: Way) -> Buffer {
     /// Pairs of blocks of channels that may transform the same planes each for itself.
     const FEW: usize = 4;
     /// Values that the transformed planes of the whole batch may take of memory.
     const MOST: usize = 12 * 1024 * 1024;
     let all = Pair::all(geometry);
-    let tiles = Tiling::new(geometry.input).rows(geometry.batch)
-        * Tiling::new(geometry.input).tiles_a_row().next_multiple_of(LONGEST_VECTOR);
-    let planes: usize = Places::new(&all, tiles).lengths().iter().sum::<usize>() * pairs.len();
-    if all.blocks().len() > FEW && planes <= MOST {
-        planes_first(pairs, geometry)
+    let tiling = Tiling::new::<C>(geometry, false);
+    let tiles = tiling.rows() * tiling.across.next_multiple_of(LONGEST_VECTOR);
+    let lengths = Places::new(&all, tiles).lengths::<C>();
+    let planes: usize = lengths.iter().sum::<usize>() * pairs.len();
+    let planes_are_first = match way {
+        Way::Quicker => all.blocks().len() > FEW && planes <= MOST,
+        #[cfg(test)]
+        Way::BlockByBlock => false,
+        #[cfg(test)]
+        Way::PlanesFirst => true,
+    };
+    if planes_are_first {
+        planes_first::<C>(pairs, geometry, tiling)
     } else {
-        block_by_block(pairs, geometry)
+        block_by_block::<C>(pairs, geometry, tiling)
     }
 }
 
 /// For many channels, which have few tiles: all planes of the batch are transformed, then a task takes a pair
 /// of blocks of channels.
-pub(in super::super) fn planes_first(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry) -> Buffer {
-    let tiling = Tiling::new(geometry.input);
-    let block = &Block::new(tiling, 0..tiling.rows(geometry.batch));
+fn planes_first<C: WeightScheme>(
+    pairs: &[(&Tensor, &Tensor)],
+    geometry: &Geometry,
+    tiling: Tiling,
+) -> Buffer {
+    let block = &Block::<C>::new(tiling, 0..tiling.rows());
     let all = &Pair::all(geometry);
     let places = Places::new(all, block.width());
     let mut planes: Vec<[Buffer; 2]> =
-        pairs.iter().map(|_| places.lengths().map(Buffer::stale)).collect();
+        pairs.iter().map(|_| places.lengths::<C>().map(Buffer::stale)).collect();
     let mut tasks = Vec::new();
     for (&pair, planes) in pairs.iter().zip(&mut planes) {
         let planes = planes.each_mut().map(|plane| SharedOutput::new(plane));
-        let task = |channels| Transform { pair, geometry, block, all, channels, places, planes };
+        let task = |channels| Transform { pair, block, all, channels, places, planes };
         for first in (0..geometry.channels_in).step_by(LONGEST_VECTOR) {
             let inner = first..(first + LONGEST_VECTOR).min(geometry.channels_in);
             tasks.push(task(Pair { outer: 0..0, inner }));
@@ -141,9 +172,11 @@ pub(in super::super) fn planes_first(pairs: &[(&Tensor, &Tensor)], geometry: &Ge
         with_scratch(channels.size(), TAPS * LONGEST_VECTOR, |sum, scratch| {
             for (index, [x, g]) in planes.iter().enumerate() {
                 let (channels, order, continues) = (&channels, block.positions(), index > 0);
-                dispatch(Products { all, channels, places, order, x, g, sum, continues });
+                let scheme = PhantomData::<C>;
+                dispatch(Products { all, channels, places, order, x, g, sum, continues, scheme });
             }
-            dispatch(Finish { channels: &channels, sum, scratch, geometry, shared });
+            let (channels, scheme) = (&channels, PhantomData::<C>);
+            dispatch(Finish { channels, sum, scratch, geometry, shared, scheme });
         });
     });
     output
@@ -151,16 +184,16 @@ pub(in super::super) fn planes_first(pairs: &[(&Tensor, &Tensor)], geometry: &Ge
 
 /// A task owns a pair of blocks of channels over some rows of tiles, whose planes it transforms; partial sums
 /// over tiles are added in order, before the last transform.
-pub(in super::super) fn block_by_block(
+fn block_by_block<C: WeightScheme>(
     pairs: &[(&Tensor, &Tensor)],
     geometry: &Geometry,
+    tiling: Tiling,
 ) -> Buffer {
     /// Tasks that let a dozen cores share the work.
     const ENOUGH: usize = 24;
     let blocks = Pair::all(geometry).blocks();
-    let tiling = Tiling::new(geometry.input);
-    let rows = tiling.rows(geometry.batch);
-    let step = rows_a_block(&tiling, 2 * BLOCK);
+    let rows = tiling.rows();
+    let step = rows_a_block::<C>(&tiling, 2 * BLOCK);
     let parts = ENOUGH.div_ceil(blocks.len()).clamp(1, rows.div_ceil(step).max(1));
     let rows_a_part = (rows.div_ceil(step).div_ceil(parts) * step).max(1);
     let tasks: Vec<(&Pair, Range<usize>)> = blocks
@@ -173,20 +206,28 @@ pub(in super::super) fn block_by_block(
     let mut sums: Vec<Buffer> = map(tasks, |(channels, rows)| {
         let mut sum = Buffer::zeros(channels.size());
         for first in rows.clone().step_by(step) {
-            let block = &Block::new(tiling, first..(first + step).min(rows.end));
+            let block = &Block::<C>::new(tiling, first..(first + step).min(rows.end));
             let (places, order) = (Places::new(channels, block.width()), block.positions());
-            let [x_len, g_len] = places.lengths();
+            let [x_len, g_len] = places.lengths::<C>();
             with_scratch(x_len + g_len, block.staging(), |planes, staging| {
                 let (x, g) = planes.split_at_mut(x_len);
                 for &pair in pairs {
                     let planes = [SharedOutput::new(x), SharedOutput::new(g)];
                     let (all, own) = (channels, channels.clone());
-                    let task =
-                        Transform { pair, geometry, block, all, channels: own, places, planes };
+                    let task = Transform { pair, block, all, channels: own, places, planes };
                     dispatch(Staged { task, staging });
-                    let sum = &mut sum;
-                    let continues = true;
-                    dispatch(Products { all, channels, places, order, x, g, sum, continues });
+                    let (sum, continues, scheme) = (&mut sum, true, PhantomData::<C>);
+                    dispatch(Products {
+                        all,
+                        channels,
+                        places,
+                        order,
+                        x,
+                        g,
+                        sum,
+                        continues,
+                        scheme,
+                    });
                 }
             });
         }
@@ -203,17 +244,17 @@ pub(in super::super) fn block_by_block(
             sum.iter_mut().zip(&**other).for_each(|(sum, value)| *sum += value);
         }
         with_scratch(0, TAPS * LONGEST_VECTOR, |_, scratch| {
-            dispatch(Finish { channels, sum, scratch, geometry, shared });
+            let scheme = PhantomData::<C>;
+            dispatch(Finish { channels, sum, scratch, geometry, shared, scheme });
         });
     });
     output
 }
 
 /// The transforms of some channels of a block of tiles.
-struct Transform<'a> {
+struct Transform<'a, C> {
     pair: (&'a Tensor, &'a Tensor),
-    geometry: &'a Geometry,
-    block: &'a Block,
+    block: &'a Block<C>,
     /// The channels that the planes hold, and those of them that are transformed here.
     all: &'a Pair,
     channels: Pair,
@@ -222,32 +263,32 @@ struct Transform<'a> {
     planes: [SharedOutput; 2],
 }
 
-struct Staged<'a> {
-    task: Transform<'a>,
+struct Staged<'a, C> {
+    task: Transform<'a, C>,
     staging: &'a mut [f32],
 }
 
-impl WithSimd for Staged<'_> {
+impl<C: WeightScheme> WithSimd for Staged<'_, C> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { task, staging } = self;
-        let Transform { pair: (x, g), geometry, block, all, channels, places, planes } = task;
+        let Transform { pair: (x, g), block, all, channels, places, planes } = task;
         let [x, g] = [x.cpu(), g.cpu()];
-        let plane = geometry.positions();
+        let [x_plane, g_plane] = block.tiling.planes();
         let [xs, gs] = planes.map(SharedOutput::start);
         for channel in channels.inner.clone() {
             // SAFETY: planes are as long as `places` says; tasks transform disjoint channels.
             unsafe {
                 let out = xs.add((channel - all.inner.start) * places.width);
-                let x = &x[channel * plane..(channel + 1) * plane];
+                let x = &x[channel * x_plane..(channel + 1) * x_plane];
                 block.transform_input(simd, x, staging, out, places.points[0]);
             }
         }
         if channels.inner.end == all.inner.end {
             let missing = all.inner.len()..all.padded()[0];
-            for point in 0..POINTS {
+            for point in 0..C::POINTS * C::POINTS {
                 // SAFETY: as above.
                 unsafe {
                     let first = xs.add(point * places.points[0] + missing.start * places.width);
@@ -261,15 +302,15 @@ impl WithSimd for Staged<'_> {
             unsafe {
                 let out = gs.add(first - all.outer.start);
                 let strides = [places.points[1], places.row];
-                let g = &g[first * plane..last * plane];
-                block.transform_output_adjoint(simd, g, plane, staging, out, strides);
+                let g = &g[first * g_plane..last * g_plane];
+                block.transform_output_adjoint(simd, g, g_plane, staging, out, strides);
             }
         }
     }
 }
 
 /// Adds the products of a pair of blocks at every point to `sum`, `[36][inner][outer]`.
-struct Products<'a> {
+struct Products<'a, C> {
     /// The channels that the planes hold, and those of them that are multiplied here.
     all: &'a Pair,
     channels: &'a Pair,
@@ -281,25 +322,30 @@ struct Products<'a> {
     sum: &'a mut [f32],
     /// Whether to what is there, or to nothing.
     continues: bool,
+    scheme: PhantomData<C>,
 }
 
-impl WithSimd for Products<'_> {
+impl<C: WeightScheme> WithSimd for Products<'_, C> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { all, channels, places, order, x, g, sum, continues } = self;
+        let Self { all, channels, places, order, x, g, sum, continues, .. } = self;
         let [inner, outer] = channels.padded();
         let x = &x[(channels.inner.start - all.inner.start) * places.width..];
         let g = &g[channels.outer.start - all.outer.start..];
-        for point in 0..POINTS {
+        for point in 0..C::POINTS * C::POINTS {
+            let at = [point / C::POINTS, point % C::POINTS];
+            // Products with the same weights come after the first one.
+            let continues = continues || at.iter().any(|&at| at >= KERNEL);
+            let place = kernel_point(at);
             // SAFETY: planes and sums hold every point of every channel, those rounded up included.
             unsafe {
                 accumulate(
                     simd,
                     x.as_ptr().add(point * places.points[0]),
                     g.as_ptr().add(point * places.points[1]),
-                    sum.as_mut_ptr().add(point * channels.point()),
+                    sum.as_mut_ptr().add(place * channels.point()),
                     [inner, outer / S::F32_LANES],
                     order,
                     [places.width, places.row, outer],
@@ -311,15 +357,16 @@ impl WithSimd for Products<'_> {
 }
 
 /// The last transform of a pair of blocks.
-struct Finish<'a> {
+struct Finish<'a, C> {
     channels: &'a Pair,
     sum: &'a [f32],
     scratch: &'a mut [f32],
     geometry: &'a Geometry,
     shared: SharedOutput,
+    scheme: PhantomData<C>,
 }
 
-impl WithSimd for Finish<'_> {
+impl<C: WeightScheme> WithSimd for Finish<'_, C> {
     type Output = ();
 
     #[inline(always)]
@@ -327,7 +374,7 @@ impl WithSimd for Finish<'_> {
         let Pair { outer, inner } = self.channels;
         let strides = [self.channels.padded()[1], self.channels.point()];
         let size = self.channels.padded().iter().product();
-        transform_adjoint(simd, self.sum, size, strides, self.scratch, |i, o, taps| {
+        transform_adjoint::<S, C>(simd, self.sum, size, strides, self.scratch, |i, o, taps| {
             if i < inner.len() && o < outer.len() {
                 let row = (outer.start + o) * self.geometry.channels_in + inner.start + i;
                 // SAFETY: pairs of blocks are disjoint.

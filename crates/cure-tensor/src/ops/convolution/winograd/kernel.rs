@@ -4,11 +4,13 @@ use pulp::Simd;
 
 use super::super::super::parallel::for_each;
 use super::super::tile::{LONGEST_VECTOR, load, store};
-use super::points;
-use super::{CHANNELS, PATCH, POINTS};
+use super::CHANNELS;
+use super::scheme::{KERNEL, Scheme, WeightScheme};
 use crate::buffer::Buffer;
 
 const TAPS: usize = 9;
+/// Transformed weights of a pair of channels.
+pub(super) const KERNEL_POINTS: usize = KERNEL * KERNEL;
 
 /// Weights `[C_out, C_in, 3, 3]` as blocks of output channels, `[C_out/8][9][C_in][8]`: zeros for the
 /// missing ones.
@@ -59,29 +61,29 @@ impl Packed {
 
     /// Values that a transformed block takes.
     pub(super) fn transformed(&self) -> usize {
-        POINTS * self.stride()
+        KERNEL_POINTS * self.stride()
     }
 
     /// G w Gᵀ of a block of output channels: point p at `out[p·stride]`, `[C_in][8]` each.
     #[inline(always)]
-    pub(super) fn transform<S: Simd>(&self, simd: S, block: usize, out: &mut [f32]) {
+    pub(super) fn transform<S: Simd, C: Scheme>(&self, simd: S, block: usize, out: &mut [f32]) {
         let stride = self.stride();
         let weights = &self.values[block * TAPS * stride..][..TAPS * stride];
         assert!(out.len() >= self.transformed());
         for at in (0..self.len).step_by(S::F32_LANES) {
             // SAFETY: `len` is a whole number of vectors, and both slices were measured.
             unsafe {
-                let mut columns = [[simd.splat_f32s(0.0); 3]; PATCH];
+                let mut columns = [[simd.splat_f32s(0.0); 3]; KERNEL];
                 for kx in 0..3 {
                     let taps = std::array::from_fn(|ky| {
                         load::<S>(weights.as_ptr().add((3 * ky + kx) * stride + at))
                     });
-                    let column = points::taps(simd, taps);
-                    (0..PATCH).for_each(|r| columns[r][kx] = column[r]);
+                    let column = C::taps(simd, taps);
+                    (0..KERNEL).for_each(|r| columns[r][kx] = column[r]);
                 }
                 for (r, taps) in columns.into_iter().enumerate() {
-                    for (c, value) in points::taps(simd, taps).into_iter().enumerate() {
-                        store(out.as_mut_ptr().add((PATCH * r + c) * stride + at), value);
+                    for (c, value) in C::taps(simd, taps).into_iter().enumerate() {
+                        store(out.as_mut_ptr().add((KERNEL * r + c) * stride + at), value);
                     }
                 }
             }
@@ -93,7 +95,7 @@ impl Packed {
 /// the nine taps of each pair of channels. `size` is
 /// rows times columns; `scratch` holds nine vectors.
 #[inline(always)]
-pub(super) fn transform_adjoint<S: Simd>(
+pub(super) fn transform_adjoint<S: Simd, C: WeightScheme>(
     simd: S,
     sum: &[f32],
     size: usize,
@@ -102,21 +104,21 @@ pub(super) fn transform_adjoint<S: Simd>(
     mut put: impl FnMut(usize, usize, [f32; TAPS]),
 ) {
     let lanes = S::F32_LANES;
-    assert!(sum.len() >= (POINTS - 1) * point + size && size <= point);
+    assert!(sum.len() >= (KERNEL_POINTS - 1) * point + size && size <= point);
     assert!(scratch.len() >= TAPS * lanes && columns.is_multiple_of(lanes));
     for at in (0..size).step_by(lanes) {
         // SAFETY: measured above.
         unsafe {
-            let mut turned = [[simd.splat_f32s(0.0); PATCH]; 3];
-            for c in 0..PATCH {
+            let mut turned = [[simd.splat_f32s(0.0); KERNEL]; 3];
+            for c in 0..KERNEL {
                 let column = std::array::from_fn(|r| {
-                    load::<S>(sum.as_ptr().add((PATCH * r + c) * point + at))
+                    load::<S>(sum.as_ptr().add((KERNEL * r + c) * point + at))
                 });
-                let column = points::taps_adjoint(simd, column);
+                let column = C::taps_adjoint(simd, column);
                 (0..3).for_each(|r| turned[r][c] = column[r]);
             }
             for (r, row) in turned.into_iter().enumerate() {
-                for (c, value) in points::taps_adjoint(simd, row).into_iter().enumerate() {
+                for (c, value) in C::taps_adjoint(simd, row).into_iter().enumerate() {
                     store(scratch.as_mut_ptr().add((3 * r + c) * lanes), value);
                 }
             }

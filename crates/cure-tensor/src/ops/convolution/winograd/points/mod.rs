@@ -10,6 +10,8 @@
 //!
 //! The divisors of Lagrange's formula are kept with G: 1 at 0, −3/2 at ±√½, 6 at ±√2, 1 at ∞.
 
+pub(super) mod two;
+
 use pulp::Simd;
 
 /// The inner points ±√½ and the outer points ±√2.
