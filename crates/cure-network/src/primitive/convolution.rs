@@ -64,7 +64,7 @@ impl Primitive for Convolution {
         if let Some(second) = second {
             pairs.push((second.tangents[0], second.lambda));
         }
-        let shape = self.kernel.weight().shape();
+        let shape = self.kernel.shape();
         let weight = ops::convolution_weight_gradient(&pairs, shape, self.window)?;
         if self.bias.is_none() {
             return Ok(vec![weight]);

@@ -18,7 +18,7 @@ pub fn convolution(
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
     let operation = "convolution";
-    let geometry = Geometry::new(operation, x.shape(), kernel.weight().shape(), window)?;
+    let geometry = Geometry::new(operation, x.shape(), kernel.shape(), window)?;
     let shape = geometry.output_shape();
     epilogue.check(operation, &shape)?;
     let path = super::path(&geometry);

@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::direct;
 use super::winograd::Packed;
@@ -23,45 +23,82 @@ impl Window {
     }
 }
 
-/// Convolution weights, `[C_out, C_in/groups, kh, kw]`, and, once somebody needs them, what
-/// the products read.
+/// Convolution weights, `[C_out, C_in/groups, kh, kw]`: as given until somebody needs them, then as
+/// the products read them.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    weight: Tensor,
-    packed: Arc<[OnceLock<Packed>; 2]>,
-    direct: Arc<[OnceLock<Arc<direct::Packed>>; 2]>,
+    shape: Vec<usize>,
+    forms: Arc<Forms>,
+}
+
+#[derive(Debug)]
+struct Forms {
+    weight: RwLock<Weight>,
+    /// For the convolution, and for its pull back.
+    packed: [OnceLock<Arc<Packed>>; 2],
+    direct: [OnceLock<Arc<direct::Packed>>; 2],
+}
+
+#[derive(Debug)]
+enum Weight {
+    Given(Tensor),
+    /// Once both transformed forms are there the first stands for it: one copy less.
+    Packed(Arc<Packed>),
 }
 
 impl Kernel {
     /// Wraps `weight`, `[C_out, C_in/groups, kh, kw]`; its shape is checked when it is used.
     pub fn new(weight: Tensor) -> Self {
-        Self { weight, packed: Arc::default(), direct: Arc::default() }
+        let shape = weight.shape().to_vec();
+        let weight = RwLock::new(Weight::Given(weight));
+        let forms = Forms { weight, packed: Default::default(), direct: Default::default() };
+        Self { shape, forms: Arc::new(forms) }
     }
 
-    /// The weights as given.
-    pub fn weight(&self) -> &Tensor {
-        &self.weight
+    /// `[C_out, C_in/groups, kh, kw]`.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn weight(&self) -> Tensor {
+        match &*self.forms.weight.read().unwrap_or_else(PoisonError::into_inner) {
+            Weight::Given(weight) => weight.clone(),
+            Weight::Packed(packed) => packed.unpack(&self.shape),
+        }
     }
 
     /// The weights as plain sums read them.
     pub(super) fn direct(&self, plan: &direct::Plan, geometry: &Geometry) -> Arc<direct::Packed> {
-        let new = || Arc::new(direct::Packed::new(plan, self.weight.cpu(), geometry.taps()));
-        let packed = once(&self.direct[usize::from(plan.is_pull_back)], new);
+        let new = || Arc::new(direct::Packed::new(plan, self.weight().cpu(), geometry.taps()));
+        let packed = once(&self.forms.direct[usize::from(plan.is_pull_back)], new);
         if packed.serves(plan) { packed.clone() } else { new() }
     }
 
     /// The weights as the transformed product reads them.
     pub(super) fn packed(&self, geometry: &Geometry) -> &Packed {
-        once(&self.packed[0], || {
-            Packed::new(self.weight.cpu(), geometry.channels_out, geometry.channels_in)
+        self.transformed(0, || {
+            Packed::new(self.weight().cpu(), geometry.channels_out, geometry.channels_in)
         })
     }
 
     /// The weights of the pull back, likewise; `geometry` is that of the convolution itself.
     pub(super) fn packed_mirrored(&self, geometry: &Geometry) -> &Packed {
-        once(&self.packed[1], || {
-            Packed::mirrored(self.weight.cpu(), geometry.channels_out, geometry.channels_in)
+        self.transformed(1, || {
+            Packed::mirrored(self.weight().cpu(), geometry.channels_out, geometry.channels_in)
         })
+    }
+
+    fn transformed(&self, which: usize, new: impl FnOnce() -> Packed) -> &Packed {
+        let [first, second] = &self.forms.packed;
+        if let Some(packed) = self.forms.packed[which].get() {
+            return packed;
+        }
+        let packed = once(&self.forms.packed[which], || Arc::new(new()));
+        if let (Some(first), Some(_)) = (first.get(), second.get()) {
+            let mut weight = self.forms.weight.write().unwrap_or_else(PoisonError::into_inner);
+            *weight = Weight::Packed(first.clone());
+        }
+        packed
     }
 }
 

@@ -21,10 +21,10 @@ pub fn convolution_input_gradient(
 ) -> Result<Tensor> {
     let operation = "convolution_input_gradient";
     let [_, batch, _, _] = g.dims(operation, "[C, N, H, W]")?;
-    let weight = kernel.weight();
-    let inner = weight.shape().get(1).copied().unwrap_or(0);
+    let weight = kernel.shape();
+    let inner = weight.get(1).copied().unwrap_or(0);
     let input = [inner * window.groups, batch, height, width];
-    let geometry = Geometry::new(operation, &input, weight.shape(), window)?;
+    let geometry = Geometry::new(operation, &input, weight, window)?;
     if g.shape() != geometry.output_shape() {
         let expected = format!("{:?}", geometry.output_shape());
         return Err(TensorError::shape(operation, expected, g.shape()));

@@ -298,6 +298,20 @@ fn bits_do_not_depend_on_the_batch_or_the_threads() {
     }
 }
 
+/// Weights that are held in packed forms alone still serve any other window.
+#[test]
+fn a_kernel_serves_several_windows() {
+    let (x, k) = (integers(&[9, 2, 8, 8], 1), integers(&[11, 9, 3, 3], 2));
+    let kernel = Kernel::new(k.clone());
+    let window = Window::new(1, 1);
+    let y = convolution(&x, &kernel, window, Epilogue::default()).unwrap();
+    convolution_input_gradient(&y, &kernel, window, [8, 8], Epilogue::default()).unwrap();
+    let other = Window::new(3, 2);
+    let found = convolution(&x, &kernel, other, Epilogue::default()).unwrap();
+    let fresh = convolution(&x, &Kernel::new(k), other, Epilogue::default()).unwrap();
+    assert_eq!(found, fresh);
+}
+
 #[test]
 fn refuses_shapes_that_do_not_fit() {
     let x = Tensor::zeros(&[3, 2, 8, 8]);

@@ -6,6 +6,7 @@ use super::super::super::parallel::for_each;
 use super::super::tile::{LONGEST_VECTOR, load, store};
 use super::CHANNELS;
 use super::scheme::{KERNEL, Scheme, WeightScheme};
+use crate::Tensor;
 use crate::buffer::Buffer;
 
 const TAPS: usize = 9;
@@ -51,6 +52,18 @@ impl Packed {
             }
         });
         Self { values, len }
+    }
+
+    /// The weights that [`Packed::new`] was given, of that shape.
+    pub(in super::super) fn unpack(&self, shape: &[usize]) -> Tensor {
+        let (inner, stride) = (shape[1], self.stride());
+        let at = |index: usize| {
+            let (tap, i, o) = (index % TAPS, index / TAPS % inner, index / TAPS / inner);
+            let block = o / CHANNELS * TAPS;
+            self.values[(block + tap) * stride + i * CHANNELS + o % CHANNELS]
+        };
+        let values: Vec<f32> = (0..shape.iter().product()).map(at).collect();
+        Tensor::trusted(shape, Buffer::from(values))
     }
 
     /// Distance between two taps of a block, or two points of a transformed one: not a power of two, so that
