@@ -14,6 +14,7 @@ mod kernel;
 mod output;
 mod points;
 mod scheme;
+mod sums;
 mod tiling;
 
 pub(super) use forward::{correlate, pull_back};
