@@ -47,6 +47,9 @@ fn run<C: WeightScheme>(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry, way: 
     const MOST: usize = 12 * 1024 * 1024;
     let all = Pair::all(geometry);
     let tiling = Tiling::new::<C>(geometry, false);
+    if tiling.rows() == 0 {
+        return Buffer::zeros(geometry.channels_out * geometry.channels_in * TAPS);
+    }
     let tiles = tiling.rows() * tiling.across.next_multiple_of(LONGEST_VECTOR);
     let lengths = Places::new(&all, tiles).lengths::<C>();
     let planes: usize = lengths.iter().sum::<usize>() * pairs.len();

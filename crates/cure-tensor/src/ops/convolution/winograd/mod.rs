@@ -46,3 +46,11 @@ pub(super) fn applies(geometry: &Geometry) -> bool {
         && geometry.channels_in.min(geometry.channels_out) >= FEWEST_CHANNELS
         && saves()
 }
+
+/// Products of a pair of channels over the batch.
+pub(super) fn products(geometry: &Geometry) -> usize {
+    match geometry.window.stride {
+        1 => Tiling::new::<Same>(geometry, false).products::<Same>(),
+        _ => Tiling::new::<Halving>(geometry, false).products::<Halving>(),
+    }
+}
