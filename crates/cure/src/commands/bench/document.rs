@@ -231,8 +231,7 @@ fn rivals(versions: &Versions, threads: usize) -> String {
         None => "no C++ compiler, so no `torch.compile`".into(),
     };
     format!(
-        "PyTorch {}, {}, {}, Python {}, {threads} threads, glibc keeping freed memory and asking for large \
-         pages; {compiler}",
+        "PyTorch {}, {}, {}, Python {}, {threads} threads, glibc keeping freed memory; {compiler}",
         versions.torch,
         library("Foolbox", &versions.foolbox),
         library("torchattacks", &versions.torchattacks),

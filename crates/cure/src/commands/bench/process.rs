@@ -28,13 +28,11 @@ impl Python {
     fn command(&self, threads: usize) -> Command {
         let mut command = Command::new(&self.program);
         command.env("OMP_NUM_THREADS", threads.to_string());
-        // glibc returns big blocks to the kernel at once and faults them in again every step; and large
-        // pages, which our own allocator asks for, are there for the asking.
+        // glibc returns big blocks to the kernel at once and faults them in again every step. Large pages, which
+        // our own allocator asks for, slow PyTorch down (`docs/decisions.md`).
         command
             .env("MALLOC_MMAP_MAX_", "0")
-            .env("MALLOC_TRIM_THRESHOLD_", (1u64 << 40).to_string())
-            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-            .env("THP_MEM_ALLOC_ENABLE", "1");
+            .env("MALLOC_TRIM_THRESHOLD_", (1u64 << 40).to_string());
         command
     }
 }
