@@ -92,10 +92,7 @@ fn command(job: &Job, kind: Kind, python: Option<&Python>) -> Outcome<Command> {
         }
         (Program::PyTorch, Some(python)) => {
             let mut command = python.command(job.threads);
-            match kind {
-                Kind::Help => command.args(["-c", "import torch"]),
-                _ => command.arg(&python.script).args(["--job", &text]),
-            };
+            command.arg(&python.script).args(["--job", &text]);
             command
         }
         (Program::PyTorch, None) => {
