@@ -1,8 +1,8 @@
 //! Convolution (the cross-correlation of deep learning), its pull back to the input and its weight gradient.
 //!
 //! What the taps of a tile of output positions read is gathered into cache and multiplied by packed weights in
-//! register tiles ([`direct`], [`tile`]); 3×3 convolutions of stride 1 take a quarter of the products, on
-//! transformed tiles ([`winograd`]). Results are written out once with bias, residual and activation applied.
+//! register tiles ([`direct`], [`tile`]); 3×3 convolutions take fewer products, a quarter of them
+//! with stride 1, on transformed tiles ([`winograd`]). Results are written out once with bias, residual and activation applied.
 //! Every output is one fixed chain of additions, whatever the batch, the threads and the vectors.
 
 mod direct;

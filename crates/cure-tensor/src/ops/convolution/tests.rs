@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 
-use super::winograd::Way;
 use super::*;
 use crate::Tensor;
 use crate::ops::Activation;
@@ -167,8 +166,9 @@ proptest! {
         let sums = direct::weight_gradient(&pairs, &geometry);
         assert_equal(false, &sums, &expected)?;
         if winograd::fits(&geometry) {
-            for way in [Way::PlanesFirst, Way::BlockByBlock] {
-                let gradient = winograd::weight_gradient(&pairs, &geometry, way);
+            for planes_are_first in [true, false] {
+                let gradient =
+                    winograd::weight_gradient_in_a_way(&pairs, &geometry, planes_are_first);
                 assert_equal(true, &gradient, &expected)?;
             }
         }
@@ -241,8 +241,8 @@ fn weight_gradients_of_many_channels() {
         let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         type Gradient = fn(&[(&Tensor, &Tensor)], &geometry::Geometry) -> crate::buffer::Buffer;
         let gradients: [Gradient; 3] = [
-            |pairs, geometry| winograd::weight_gradient(pairs, geometry, Way::PlanesFirst),
-            |pairs, geometry| winograd::weight_gradient(pairs, geometry, Way::BlockByBlock),
+            |pairs, geometry| winograd::weight_gradient_in_a_way(pairs, geometry, true),
+            |pairs, geometry| winograd::weight_gradient_in_a_way(pairs, geometry, false),
             direct::weight_gradient,
         ];
         for gradient in gradients {

@@ -30,7 +30,7 @@ pub fn convolution_weight_gradient(
     if super::winograd::applies(&geometry) {
         return Ok(Tensor::trusted(
             weight_shape,
-            super::winograd::weight_gradient(pairs, &geometry, super::winograd::Way::Quicker),
+            super::winograd::weight_gradient(pairs, &geometry),
         ));
     }
     Ok(Tensor::trusted(weight_shape, super::direct::weight_gradient(pairs, &geometry)))

@@ -37,11 +37,9 @@ pub(in super::super) fn correlate(
     geometry: &Geometry,
     epilogue: Epilogue<'_>,
 ) -> Buffer {
-    let Geometry { channels_in, channels_out, .. } = *geometry;
-    let channels = [channels_in, channels_out];
     match geometry.window.stride {
-        1 => run::<Same>(x, packed, Tiling::new::<Same>(geometry, false), channels, epilogue),
-        _ => run::<Halving>(x, packed, Tiling::new::<Halving>(geometry, false), channels, epilogue),
+        1 => run::<Same>(x, packed, geometry, false, epilogue),
+        _ => run::<Halving>(x, packed, geometry, false, epilogue),
     }
 }
 
@@ -52,24 +50,24 @@ pub(in super::super) fn pull_back(
     geometry: &Geometry,
     epilogue: Epilogue<'_>,
 ) -> Buffer {
-    let Geometry { channels_in, channels_out, .. } = *geometry;
-    let channels = [channels_out, channels_in];
     match geometry.window.stride {
-        1 => run::<Same>(g, packed, Tiling::new::<Same>(geometry, true), channels, epilogue),
-        _ => {
-            run::<Doubling>(g, packed, Tiling::new::<Doubling>(geometry, true), channels, epilogue)
-        }
+        1 => run::<Same>(g, packed, geometry, true, epilogue),
+        _ => run::<Doubling>(g, packed, geometry, true, epilogue),
     }
 }
 
-/// `channels`: read and written.
 fn run<C: Scheme>(
     x: &[f32],
     packed: &Packed,
-    tiling: Tiling,
-    channels: [usize; 2],
+    geometry: &Geometry,
+    is_pull_back: bool,
     epilogue: Epilogue<'_>,
 ) -> Buffer {
+    let tiling = Tiling::new::<C>(geometry, is_pull_back);
+    let mut channels = [geometry.channels_in, geometry.channels_out];
+    if is_pull_back {
+        channels.reverse();
+    }
     let [depth, outer] = channels;
     let rows = tiling.rows();
     let step = rows_a_block::<C>(&tiling, depth);

@@ -18,29 +18,37 @@ use super::tiling::Tiling;
 use crate::Tensor;
 use crate::buffer::Buffer;
 
-/// The two ways, and the quicker one.
-#[derive(Clone, Copy)]
-pub(in super::super) enum Way {
-    Quicker,
-    #[cfg(test)]
-    BlockByBlock,
-    #[cfg(test)]
-    PlanesFirst,
-}
-
 /// As [`convolution_weight_gradient`](crate::ops::convolution_weight_gradient).
 pub(in super::super) fn weight_gradient(
     pairs: &[(&Tensor, &Tensor)],
     geometry: &Geometry,
-    way: Way,
 ) -> Buffer {
+    by_stride(pairs, geometry, None)
+}
+
+/// The same in either of two ways.
+#[cfg(test)]
+pub(in super::super) fn weight_gradient_in_a_way(
+    pairs: &[(&Tensor, &Tensor)],
+    geometry: &Geometry,
+    planes_are_first: bool,
+) -> Buffer {
+    by_stride(pairs, geometry, Some(planes_are_first))
+}
+
+fn by_stride(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry, way: Option<bool>) -> Buffer {
     match geometry.window.stride {
         1 => run::<Same>(pairs, geometry, way),
         _ => run::<Halving>(pairs, geometry, way),
     }
 }
 
-fn run<C: WeightScheme>(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry, way: Way) -> Buffer {
+/// `way`: whether planes are first, or what is quicker.
+fn run<C: WeightScheme>(
+    pairs: &[(&Tensor, &Tensor)],
+    geometry: &Geometry,
+    way: Option<bool>,
+) -> Buffer {
     /// Pairs of blocks of channels that may transform the same planes each for itself.
     const FEW: usize = 4;
     /// Values that the transformed planes of the whole batch may take of memory.
@@ -53,13 +61,7 @@ fn run<C: WeightScheme>(pairs: &[(&Tensor, &Tensor)], geometry: &Geometry, way: 
     let tiles = tiling.rows() * tiling.across.next_multiple_of(LONGEST_VECTOR);
     let lengths = Places::new(&all, tiles).lengths::<C>();
     let planes: usize = lengths.iter().sum::<usize>() * pairs.len();
-    let planes_are_first = match way {
-        Way::Quicker => all.blocks().len() > FEW && planes <= MOST,
-        #[cfg(test)]
-        Way::BlockByBlock => false,
-        #[cfg(test)]
-        Way::PlanesFirst => true,
-    };
+    let planes_are_first = way.unwrap_or(all.blocks().len() > FEW && planes <= MOST);
     if planes_are_first {
         planes_first::<C>(pairs, geometry, tiling)
     } else {

@@ -5,7 +5,6 @@ use pulp::Simd;
 use super::super::tile::{load, store};
 use super::block::{Block, Place, columns, copy};
 use super::scheme::{COLUMNS, Points, Scheme};
-use super::tiling::columns_a_row;
 
 impl<C: Scheme> Block<C> {
     /// Copies the image rows that each tile reads to lines, even and odd columns apart where tiles
@@ -13,7 +12,7 @@ impl<C: Scheme> Block<C> {
     #[inline(always)]
     fn stage<const W: usize>(&self, plane: &[f32], staging: &mut [f32]) {
         let [height, width] = self.tiling.input;
-        let (length, each) = (self.line(), columns_a_row(&self.tiling));
+        let (length, each) = (self.line(), self.tiling.columns());
         let (slack, used) = (self.slack(), self.places.len() * each);
         let lines = staging.chunks_exact_mut(Self::PHASES * length).take(C::PATCH);
         for (r, lines) in lines.enumerate() {

@@ -18,7 +18,9 @@ mod sums;
 mod tiling;
 
 pub(super) use forward::{correlate, pull_back};
-pub(super) use gradient::{Way, weight_gradient};
+pub(super) use gradient::weight_gradient;
+#[cfg(test)]
+pub(super) use gradient::weight_gradient_in_a_way;
 pub(super) use kernel::Packed;
 
 use super::super::machine::takes_plain_sums;

@@ -8,7 +8,6 @@ use super::super::epilogue::Ending;
 use super::super::tile::{LONGEST_VECTOR, load, store, transpose};
 use super::block::{Block, copy};
 use super::scheme::{COLUMNS, MOST_OUTPUTS, MOST_POINTS, Scheme, WeightScheme};
-use super::tiling::columns_a_row;
 
 impl<C: Scheme> Block<C> {
     /// Aᵀ m A of every tile, written to its place in the block's range of the plane, which starts at
@@ -77,7 +76,7 @@ impl<C: Scheme> Block<C> {
             return;
         }
         let start = self.tiling.positions(&self.rows).start;
-        let each = columns_a_row(&self.tiling);
+        let each = self.tiling.columns();
         for (index, place) in self.places.iter().enumerate() {
             for r in 0..C::OUTPUTS.min(height - place.row) {
                 let to = place.output + (place.row + r) * width - start;

@@ -53,6 +53,11 @@ impl Tiling {
         (height * width * TAPS) as f64 / (across * down * C::POINTS * C::POINTS) as f64
     }
 
+    /// Columns of a staged line that a row of tiles takes.
+    pub(super) fn columns(&self) -> usize {
+        COLUMNS * self.across
+    }
+
     /// The sample of a row of tiles, and its place among those of a plane.
     pub(super) fn place(&self, row: usize) -> [usize; 2] {
         [row / self.down, row % self.down]
@@ -72,9 +77,4 @@ impl Tiling {
 /// The place of product (r, c) among [`KERNEL`]² transformed weights.
 pub(super) fn kernel_point([r, c]: [usize; 2]) -> usize {
     KERNEL * r.min(KERNEL - 1) + c.min(KERNEL - 1)
-}
-
-/// Columns of staged lines that the tiles of a row take.
-pub(super) fn columns_a_row(tiling: &Tiling) -> usize {
-    COLUMNS * tiling.across
 }
