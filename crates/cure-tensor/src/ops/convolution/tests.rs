@@ -63,7 +63,7 @@ fn plain(
 }
 
 /// Equal to the bit on the path of plain sums; within rounding on that of transformed tiles, for
-/// values of about one and sums of up to a thousand of them.
+/// values of about one and sums of up to 2560 products of them.
 fn assert_equal(transformed: bool, found: &[f32], expected: &[f32]) -> Result<(), TestCaseError> {
     prop_assert_eq!(found.len(), expected.len());
     let tolerance = if transformed { 2e-3 } else { 0.0 };
@@ -94,6 +94,8 @@ proptest! {
         padding in prop_oneof![Just(1usize), 0usize..3],
         seed: u32,
     ) {
+        // A weight's gradient sums over batch and plane: no more terms than the tolerance is meant for.
+        let batch = batch.min((1280 / (h * w)).max(1));
         let (input, weight) =
             ([groups * inner, batch, h, w], [groups * outer, inner, kh, kw]);
         let window = Window { stride, padding, groups };
