@@ -4,8 +4,11 @@
 mod common;
 
 use common::smooth::{COUNT, difference, images, network, objective, points, step};
+use common::{result, resume, short, start};
 use cure_tensor::{Tensor, ops};
-use cure_training::{CureOptions, EpochValues, Objective, SampleStreams, StepOutcome};
+use cure_training::{
+    CureOptions, EpochValues, Objective, SampleStreams, StepOutcome, TrainingConfig,
+};
 
 /// The perturbed loss is one more point of CURE: without it nothing changes, and its gradient is that of
 /// adversarial training at CURE's second point.
@@ -111,4 +114,23 @@ fn weight_perturbation_goes_up() {
         let expected = step(&objective(base), &moved, COUNT, Some(&points));
         assert_eq!(found.gradients.tensors(), expected.gradients.tensors());
     }
+}
+
+/// A run steps on each batch as often as free training replays it, and resumes to the same weights.
+#[test]
+fn free_training_replays_each_batch() {
+    let root = tempfile::tempdir().unwrap();
+    let config = TrainingConfig {
+        objective: objective("free:eps=0.1,replays=3"),
+        validation: None,
+        epochs: 1,
+        ..short()
+    };
+    let [whole, halves] = ["whole", "halves"].map(|name| root.path().join(name));
+    start(&whole, &config, None).unwrap();
+    start(&halves, &config, Some(2)).unwrap();
+    resume(&halves, None).unwrap();
+    assert!(result(&whole) == result(&halves));
+    let row: cure_training::EpochRow = serde_json::from_str(&result(&whole).2[0]).unwrap();
+    assert_eq!(row.images_seen, 3 * 270);
 }

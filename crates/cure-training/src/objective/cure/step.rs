@@ -38,7 +38,7 @@ impl Work<'_> {
         let here = point(base)?;
         let gradient = here.adjoint.input().clone();
         let alpha = if is_shared { options.alpha } else { 0.0 };
-        let mut loss = alpha * here.loss.losses.iter().sum::<f64>();
+        let mut loss = weighed(alpha, &here);
         let mut correct = count_correct(here.pass.logits(), labels);
         let of_here = here.pass.batch_statistics();
         let kept = (!options.recompute).then_some(here);
@@ -53,7 +53,7 @@ impl Work<'_> {
         let difference = ops::subtract(there.adjoint.input(), &gradient)?;
         let (values, cotangent) = options.values(&difference, unit)?;
         let regularizer: f64 = values.iter().sum();
-        loss += options.beta * there.loss.losses.iter().sum::<f64>();
+        loss += weighed(options.beta, &there);
         if options.alpha == 0.0 {
             correct = count_correct(there.pass.logits(), labels);
         }
@@ -77,6 +77,11 @@ impl Work<'_> {
         let objective = loss + at.gamma * regularizer;
         Ok(Part { gradients, objective, loss, regularizer, correct, statistics, next: None })
     }
+}
+
+/// A weight times the losses; nothing where it is 0, whatever they are.
+fn weighed(weight: f64, point: &Point<'_>) -> f64 {
+    if weight == 0.0 { 0.0 } else { weight * point.loss.losses.iter().sum::<f64>() }
 }
 
 impl Minimise for CureOptions {
