@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::smooth::{COUNT, difference, images, network, objective, points, step};
+use common::smooth::{AT, COUNT, difference, images, network, objective, points, step};
 use common::{result, resume, short, start};
+use cure_network::Network;
 use cure_tensor::{Tensor, ops};
 use cure_training::{
     CureOptions, EpochValues, Objective, SampleStreams, StepOutcome, TrainingConfig,
@@ -37,6 +38,41 @@ fn cure_with_the_perturbed_loss() {
     let without_clean = with(0.0, 1.0);
     assert_eq!(without_clean.loss, adversarial.loss);
     assert_eq!(without_clean.correct, adversarial.correct);
+}
+
+/// With ∇ℓ(x) held the gradient of the squared L_r is that of ⟨v, ∇ℓ(x + hz)⟩, v = 2Δg, by differences in θ.
+#[test]
+fn cure_with_the_first_gradient_held() {
+    let (network, there) = (network(), points(COUNT));
+    let labels: Vec<usize> = (0..COUNT).map(|i| (3 * i + 1) % 5).collect();
+    let gradient = |network: &Network, points: &Tensor| {
+        let frozen = network.frozen().unwrap();
+        let pass = frozen.linearize(points).unwrap();
+        let residual = ops::cross_entropy(pass.logits(), &labels).unwrap().residual;
+        pass.pullback(&residual).unwrap()
+    };
+    let fixed = gradient(&network, &images(COUNT));
+    let v = ops::subtract(&gradient(&network, &there), &fixed).unwrap();
+    let value = |network: &Network| {
+        let products = ops::sample_dot(&v, &gradient(network, &there)).unwrap();
+        2.0 * AT.gamma * products.iter().sum::<f64>() / COUNT as f64
+    };
+    let held = objective("cure:squared=true,held=true,loss_mode=eval");
+    let found = step(&held, &network, COUNT, Some(&there)).gradients;
+    let loss = step(&objective("standard:loss_mode=eval"), &network, COUNT, None).gradients;
+    let found = found.add_scaled(-1.0, &loss).unwrap();
+    let moved = |distance: f64| {
+        let mut network = network.clone();
+        for (position, gradient) in found.tensors().iter().enumerate() {
+            let Some(gradient) = gradient else { continue };
+            let factor = (distance / found.norm()) as f32;
+            let weight = ops::axpy(factor, gradient, network.tensors()[position].clone()).unwrap();
+            network.set_tensor(position, weight).unwrap();
+        }
+        value(&network)
+    };
+    let derivative = (moved(1e-3) - moved(-1e-3)) / 2e-3;
+    assert!((derivative / found.norm() - 1.0).abs() < 5e-3, "{derivative} {}", found.norm());
 }
 
 /// CURE's second point for the sign direction with h = ε√d is FGSM's, where no pixel leaves [0, 1].
