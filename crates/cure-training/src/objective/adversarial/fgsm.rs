@@ -77,7 +77,7 @@ impl Climbing for FgsmAtOptions {
     }
 
     fn climb(&self) -> Climb {
-        one_step(self.norm, None, self.eps, None)
+        one_step(self.norm, Some(self.eps), self.eps, None)
     }
 }
 
