@@ -68,7 +68,7 @@ pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
     name: "cure",
     title: "curvature regularisation; with beta the perturbed loss too",
     reference: "Moosavi-Dezfooli et al. 2019, section 4",
-    passes: "15: 12, and 3 for ℓ(x) unless alpha = 0 or it shares mode and point; held 4 less; recompute 2",
+    passes: "15: 12, and 3 where ℓ(x) has a pass of its own; held −4, recompute +2",
     parameters: &[
         Parameter::new("direction", "sign", "z: sign, gradient or gaussian"),
         Parameter::new("scale", "pixel", "scale of h and L_r: pixel, pixel255 or normalized"),
