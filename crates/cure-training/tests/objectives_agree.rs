@@ -110,6 +110,11 @@ fn objectives_that_another_one_contains() {
     for spec in ["gradalign:eps=0.1,lambda=0", "elle:eps=0.1,lambda=0"] {
         assert!(difference(&run(spec).gradients, &fgsm.gradients) < 1e-6, "{spec}");
     }
+    // In a tiny ball everything is linear.
+    for spec in ["elle:eps=1e-5", "llr:eps=1e-5", "gradalign:eps=1e-5"] {
+        let distance = run(spec).regularizer;
+        assert!(distance.abs() < 1e-5, "{spec}: {distance}");
+    }
     // Without noise worth the name N-FGSM is FGSM; one step of ε from the image is too.
     for spec in ["pgd-at:eps=0.1,steps=1,step=0.1,random_start=false", "n-fgsm:eps=0.1,noise=1e-5"]
     {

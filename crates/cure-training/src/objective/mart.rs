@@ -139,3 +139,18 @@ fn margin(log_q: &[f64], label: usize) -> (f64, Vec<f64>) {
     let by = |class: usize| odds * if class == most { rest } else { -q(class) };
     (-rest.ln(), (0..log_q.len()).map(by).collect())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::super::Objective;
+    use super::super::pair::tests::check_seeds;
+
+    #[test]
+    fn seeds_are_the_gradients_of_the_objective() {
+        let Objective::Mart(options) = "mart:eps=0.1,smoothing=0.1".parse().unwrap() else {
+            panic!()
+        };
+        check_seeds(|clean, perturbed| options.terms(clean, perturbed, &[2, 0]));
+    }
+}

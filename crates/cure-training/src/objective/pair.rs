@@ -63,3 +63,34 @@ pub(super) fn near(
         start: Some(start),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Whether seeds are the gradients of an objective of two samples' logits, by central differences.
+    pub(in super::super) fn check_seeds(terms: impl Fn(&Tensor, &Tensor) -> Result<Terms>) {
+        const CHANGE: f32 = 1e-2;
+        let logits = [
+            vec![1.3, -0.2, 0.4, 0.9, 2.1, -1.0, 0.3, 0.1],
+            vec![-0.6, 0.8, 0.5, -1.1, 0.2, 1.4, -0.3, 0.9],
+        ]
+        .map(|values| Tensor::new(&[2, 4], values).unwrap());
+        let found = terms(&logits[0], &logits[1]).unwrap();
+        for which in 0..2 {
+            for entry in 0..8 {
+                let at = |change: f32| {
+                    let mut moved = logits.clone();
+                    let mut values = moved[which].host().into_owned();
+                    values[entry] += change;
+                    moved[which] = Tensor::new(&[2, 4], values).unwrap();
+                    terms(&moved[0], &moved[1]).unwrap().objective
+                };
+                let expected = (at(CHANGE) - at(-CHANGE)) / f64::from(2.0 * CHANGE);
+                let seed = f64::from(found.seeds[which].host()[entry]);
+                assert!((seed - expected).abs() < 2e-3, "{which} {entry}: {seed} {expected}");
+            }
+        }
+    }
+}

@@ -144,3 +144,18 @@ impl TradesOptions {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::super::Objective;
+    use super::super::pair::tests::check_seeds;
+
+    #[test]
+    fn seeds_are_the_gradients_of_the_objective() {
+        let Objective::Trades(options) = "trades:eps=0.1,smoothing=0.1".parse().unwrap() else {
+            panic!()
+        };
+        check_seeds(|clean, perturbed| options.terms(clean, perturbed, &[2, 0]));
+    }
+}
