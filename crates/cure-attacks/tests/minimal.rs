@@ -153,7 +153,9 @@ fn what_is_misclassified_already_is_returned_as_it_is() {
         assert!(found.solved[1], "{spec}");
         let row = |tensor: &Tensor, row: usize| ops::select(tensor, &[row]).unwrap();
         assert_eq!(row(&found.images, 1), row(&images, 1), "{spec}");
-        assert_ne!(row(&found.images, 0), row(&images, 0), "{spec}");
+        // DeepFool in ℓ∞ may circle around a random network's corner for all its steps.
+        let moved = row(&found.images, 0) != row(&images, 0);
+        assert_eq!(moved, found.solved[0], "{spec}");
         // And costs next to nothing beside the others.
         let alone = run(&classifier, &row(&images, 1), &labels[1..2], spec);
         assert!(alone.forward <= 1 && alone.backward <= 1, "{spec}");

@@ -173,6 +173,7 @@ fn training_that_cannot_start() {
     refused(&folder, &with(&finetune, &never), &["--gamma", "--h"]);
     refused(&folder, &with(&finetune, &["--images-per-epoch", "99999"]), &["images_per_epoch"]);
     refused(&folder, &["finetune", "--resume", "run", "--seed", "3"], &["--resume goes on"]);
+    refused(&folder, &["train", "--resume", "run", "--plain-sums"], &["--resume goes on"]);
     refused(
         &folder,
         &with(&finetune, &["--method", "cure", "--preset", "authors"]),

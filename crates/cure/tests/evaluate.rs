@@ -236,3 +236,16 @@ fn a_length_is_shown_in_both_ways() {
     assert_eq!(json["attacks"][2]["epsilon"], 0.031);
     assert_eq!(json["attacks"][2]["norm"], "linf");
 }
+
+/// How sums are taken belongs to a run: whoever resumes it must take them the same way.
+#[test]
+fn a_run_records_plain_sums() {
+    let folder = TempDir::new().unwrap();
+    for (name, flag) in [("plain", "--plain-sums"), ("usual", "--quiet")] {
+        let train = "train --data digits --model mlp --limit 64 --epochs 1 --out";
+        let train: Vec<&str> = train.split(' ').chain([name, flag]).collect();
+        cure(folder.path(), &train);
+        let config = fs::read_to_string(folder.path().join(name).join("config.toml")).unwrap();
+        assert_eq!(config.contains("plain_sums = true"), name == "plain", "{config}");
+    }
+}

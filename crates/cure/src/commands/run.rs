@@ -6,6 +6,7 @@ use clap::Args;
 use cure_data::{Augmentation, Dataset, Split};
 use cure_network::{Architecture, LoadOptions, Network, Normalization, load};
 use cure_report::{Cell, Table};
+use cure_tensor::ops;
 use cure_training::{
     Control, Event, Finished, Outcome as Ended, RunDirectory, TrainingConfig, TrainingError,
     Validation, ValidationAttack, read_configuration, train,
@@ -41,6 +42,9 @@ pub(crate) struct RunConfig {
     /// What is done to pixels first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) normalize: Option<String>,
+    /// Plain sums in every convolution (`--plain-sums`): whoever resumes takes them too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) plain_sums: bool,
     /// Everything else.
     pub(crate) training: TrainingConfig,
 }
@@ -122,6 +126,7 @@ impl TrainingArguments {
         if self.limit.is_some() {
             config.limit = self.limit;
         }
+        config.plain_sums |= general.plain_sums;
         // Moving or mirroring an 8×8 digit makes another digit of it.
         if self.config.is_none() && config.data.as_deref() == Some("digits") {
             config.training.augmentation = Augmentation::NONE;
@@ -216,6 +221,7 @@ pub(crate) fn start(
     let Some(folder) = &arguments.out else {
         return Err(Failure::Input("where to? give --out DIR, a folder for the run".into()));
     };
+    ops::use_plain_sums(config.plain_sums);
     config.training.check().input()?;
     let prepared = Prepared::new(&config)?;
     config
@@ -230,6 +236,7 @@ pub(crate) fn start(
 pub(crate) fn resume(general: &General, folder: &Path) -> Outcome {
     let mut run = RunDirectory::resume(folder).input()?;
     let config: RunConfig = run.configuration().input()?;
+    ops::use_plain_sums(config.plain_sums);
     config.training.check().input()?;
     Prepared::new(&config)?.train(general, &config, &mut run)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cure_attacks::AttackSpec;
 use cure_data::{Augmentation, ValidationSize};
+use cure_tensor::ops;
 use cure_training::{
     CureOptions, LearningRate, Objective, Selection, TrainingConfig, Validation, ValidationAttack,
     ValueSchedule,
@@ -88,6 +89,7 @@ impl Role {
                 .failed()?;
         let mut config = RunConfig {
             data: Some(DATA.into()),
+            plain_sums: ops::takes_plain_sums(),
             training: TrainingConfig {
                 epochs: self.epochs(),
                 batch: 64,
