@@ -185,7 +185,7 @@ fn allocations_of_a_step() {
     use BatchNormMode::{Eval, Train};
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     for (objective, most, most_bytes) in [
-        (Objective::Standard {}, 5_000, 3_500_000),
+        (Objective::default(), 5_000, 3_500_000),
         (cure(Eval, false), 12_000, 6_500_000),
         (cure(Train, false), 17_000, 10_000_000),
     ] {
