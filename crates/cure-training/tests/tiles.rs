@@ -33,8 +33,7 @@ fn gradients(objective: &Objective) -> Gradients {
 #[test]
 fn tiles_give_the_gradients_of_plain_sums() {
     let cure = |loss_mode| Objective::Cure(CureOptions { loss_mode, ..CureOptions::default() });
-    let objectives =
-        [Objective::Standard {}, cure(BatchNormMode::Train), cure(BatchNormMode::Eval)];
+    let objectives = [Objective::default(), cure(BatchNormMode::Train), cure(BatchNormMode::Eval)];
     for objective in objectives {
         let [tiles, plain] = [false, true].map(|plain| {
             ops::use_plain_sums(plain);
