@@ -11,4 +11,5 @@ pub(crate) mod evaluate;
 pub(crate) mod finetune;
 pub(crate) mod masking;
 pub(crate) mod run;
+mod steps;
 pub(crate) mod train;
