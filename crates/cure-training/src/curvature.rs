@@ -111,3 +111,48 @@ pub(crate) fn measure(
     let count = positions.len().max(1) as f64;
     Ok(Some(Curvature { frobenius: frobenius / count, gradient_sign: gradient_sign / count }))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use cure_data::{DataSpec, Split};
+    use cure_network::{Architecture, Normalization};
+    use cure_tensor::{Tensor, ops};
+
+    use super::*;
+
+    /// Against H itself, column by column, where the loss is smooth and h small.
+    #[test]
+    fn both_figures_are_those_of_the_exact_hessian() {
+        let digits = "digits".parse::<DataSpec>().unwrap().load(Split::Train).unwrap();
+        let architecture = Architecture::named("mlp+softplus=5", 10, [1, 8, 8]).unwrap();
+        let network = Network::random(architecture, Normalization::none(1), 3).unwrap();
+        let options = CurvatureOptions { samples: 4, draws: 800, h: 0.02, ..Default::default() };
+        let found = measure(&network, &digits, &options, 0, |_, _| true).unwrap().unwrap();
+
+        let batch = digits.batch(&spread(4, digits.len())).unwrap();
+        let frozen = network.frozen().unwrap();
+        let pass = frozen.linearize(&batch.images).unwrap();
+        let mut squares = vec![0.0; 4];
+        for pixel in 0..64 {
+            let unit = (0..4 * 64).map(|at| if at % 64 == pixel { 1.0 } else { 0.0 }).collect();
+            let unit = Tensor::new(&[4, 1, 8, 8], unit).unwrap();
+            let column = pass.hessian_vector(&batch.labels, &unit).unwrap();
+            let norms = ops::sample_l2(&column).unwrap();
+            squares.iter_mut().zip(norms).for_each(|(sum, norm)| *sum += norm * norm);
+        }
+        let frobenius = squares.iter().map(|sum: &f64| sum.sqrt()).sum::<f64>() / 4.0;
+        assert!((found.frobenius / frobenius - 1.0).abs() < 0.05, "{found:?}, {frobenius}");
+
+        let loss = ops::cross_entropy(pass.logits(), &batch.labels).unwrap();
+        let z = ops::direction_of_sign(&pass.pullback(&loss.residual).unwrap()).unwrap();
+        let along = pass.hessian_vector(&batch.labels, &z).unwrap();
+        let exact = ops::sample_l2(&along).unwrap().iter().sum::<f64>() / 4.0;
+        assert!((found.gradient_sign / exact - 1.0).abs() < 0.02, "{found:?}, {exact}");
+
+        // The same whenever it is asked, and not at all for who asks to stop.
+        let again = measure(&network, &digits, &options, 0, |_, _| true).unwrap().unwrap();
+        assert_eq!(again, found);
+        assert!(measure(&network, &digits, &options, 0, |done, _| done < 3).unwrap().is_none());
+    }
+}

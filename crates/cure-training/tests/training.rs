@@ -5,10 +5,10 @@ mod common;
 
 use std::path::Path;
 
-use common::{STEPS, digits, go_on, named, result, resume, short, start};
+use common::{STEPS, digits, everything, go_on, named, result, resume, short, start};
 use cure_training::{
-    Checkpoint, Control, Event, LearningRate, Outcome, Position, RunDirectory, Selection,
-    TrainingConfig, TrainingError, Validation, train,
+    Checkpoint, Control, CurvatureOptions, Event, LearningRate, OnOverfitting, Outcome, Position,
+    RunDirectory, Selection, TrainingConfig, TrainingError, Validation, train,
 };
 
 #[test]
@@ -91,7 +91,7 @@ fn the_number_of_threads_changes_nothing() {
         let path = root.path().join(threads.to_string());
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            start(&path, &short(), Some(8)).unwrap();
+            start(&path, &everything(), Some(8)).unwrap();
             resume(&path, None).unwrap();
         });
         result(&path)
@@ -105,7 +105,7 @@ fn the_number_of_threads_changes_nothing() {
 #[ignore = "kills its process"]
 fn child_that_dies() {
     let path = std::env::var_os("CURE_TRAINING_TEST_RUN").expect("set by the parent");
-    let config = TrainingConfig { checkpoint_seconds: 1e-9, ..short() };
+    let config = TrainingConfig { checkpoint_seconds: 1e-9, ..everything() };
     let mut run = RunDirectory::create(Path::new(&path), &config).unwrap();
     let (training, validation) = digits();
     let mut steps = 0;
@@ -124,7 +124,7 @@ fn child_that_dies() {
 fn a_killed_run_resumes_to_the_same_weights() {
     let root = tempfile::tempdir().unwrap();
     let (whole, killed) = (root.path().join("whole"), root.path().join("killed"));
-    let config = TrainingConfig { checkpoint_seconds: 1e-9, ..short() };
+    let config = TrainingConfig { checkpoint_seconds: 1e-9, ..everything() };
     start(&whole, &config, None).unwrap();
     let status = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child_that_dies", "--ignored"])
@@ -168,7 +168,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint() {
     let run = RunDirectory::resume(folder.path()).unwrap();
     let kept = run.checkpoint(&common::residual(0)).unwrap().unwrap();
     assert_eq!(kept.position, Position { epoch: 1, batch: 0 });
-    kept.network.check_finite().unwrap();
+    kept.moment.network.check_finite().unwrap();
     assert_eq!(run.metrics().unwrap().len(), 1);
     assert!(!run.weights().exists());
 }
@@ -188,10 +188,33 @@ fn settings_and_data_that_do_not_fit_are_refused() {
         (TrainingConfig { selection: Selection::BestClean, ..base() }, "without validation"),
         (TrainingConfig { h: "linear:-1..1@2".parse().unwrap(), ..base() }, "h is -1"),
         (TrainingConfig { learning_rate: LearningRate::Constant(0.0), ..base() }, "above 0"),
+        (TrainingConfig { accumulate: 0, ..base() }, "accumulate is 0"),
+        (TrainingConfig { warm_up: -1.0, ..base() }, "warm_up is -1"),
+        (TrainingConfig { batch_norm_rate: f64::NAN, ..base() }, "batch_norm_rate is NaN"),
+        (TrainingConfig { clip_norm: Some(0.0), ..base() }, "clip_norm is 0"),
+        (TrainingConfig { average: Some(1.0), ..base() }, "average is 1"),
+        (TrainingConfig { patience: Some(0), ..short() }, "patience is 0"),
+        (TrainingConfig { patience: Some(2), ..base() }, "no epoch is better than another"),
+        (
+            TrainingConfig { on_overfitting: OnOverfitting::RollBack, ..base() },
+            "on_overfitting is roll-back",
+        ),
+        (
+            TrainingConfig {
+                curvature: Some(CurvatureOptions { h: 0.0, ..CurvatureOptions::default() }),
+                ..base()
+            },
+            "curvature.h is 0",
+        ),
     ] {
         let message = refused(config);
         assert!(message.contains(named), "{message}");
     }
+    // A schedule for a parameter that the objective does not have.
+    let schedules = [("eps".to_owned(), "linear:1/255..8/255@5".parse().unwrap())].into();
+    let error = TrainingConfig { schedules, ..base() }.check().unwrap_err();
+    assert!(matches!(error, TrainingError::Scheduled { .. }), "{error}");
+    assert!(error.to_string().contains("the schedule of `eps`"), "{error}");
     let (training, _) = digits();
     let mut run = RunDirectory::create(folder.path(), &base()).unwrap();
     let mut fails = |network, config: &TrainingConfig| {

@@ -7,8 +7,8 @@ use std::path::Path;
 use cure_data::{Augmentation, DataSpec, Dataset, Split};
 use cure_network::{Architecture, Family, Network, Normalization, Shortcut};
 use cure_training::{
-    Control, CureOptions, Event, Objective, Outcome, Result, RunDirectory, TrainingConfig,
-    Validation, ValidationAttack, ValueSchedule, train,
+    Control, CureOptions, CurvatureOptions, Event, Objective, OnOverfitting, Outcome, Result,
+    RunDirectory, TrainingConfig, Validation, ValidationAttack, ValueSchedule, train,
 };
 
 /// The digits' training split and 60 validation samples.
@@ -58,6 +58,36 @@ pub fn short() -> TrainingConfig {
     }
 }
 
+/// [`short`] with everything on that the loop can do.
+pub fn everything() -> TrainingConfig {
+    TrainingConfig {
+        accumulate: 3,
+        warm_up: 0.5,
+        batch_norm_rate: 0.5,
+        clip_norm: Some(0.5),
+        average: Some(0.9),
+        patience: Some(9),
+        on_overfitting: OnOverfitting::RollBack,
+        curvature: Some(CurvatureOptions { samples: 6, draws: 2, ..CurvatureOptions::default() }),
+        ..short()
+    }
+}
+
+/// The epochs of a run's event file, by its records.
+pub fn event_epochs(path: &Path) -> Vec<u64> {
+    let bytes = std::fs::read(path.join("events.out.tfevents.cure")).unwrap();
+    let (mut place, mut epochs) = (0, Vec::new());
+    while place < bytes.len() {
+        let length = u64::from_le_bytes(bytes[place..place + 8].try_into().unwrap()) as usize;
+        // Behind the length's sum and the time come the step's key and, for a few epochs, one byte.
+        let event = &bytes[place + 12..place + 12 + length];
+        assert_eq!((event[0], event[9]), (0x09, 0x10));
+        epochs.push(u64::from(event[10]));
+        place += 12 + length + 4;
+    }
+    epochs
+}
+
 /// Steps of a run of [`short`].
 pub const STEPS: usize = 18;
 
@@ -92,7 +122,8 @@ fn continued(
     train(residual(1), &training, Some(&validation), config, run, &mut observer)
 }
 
-/// What a run in a folder came to: the exported files, and the rows without their times.
+/// What a run in a folder came to: the exported files, and the rows without their times. The event
+/// file has each of them once.
 pub fn result(path: &Path) -> (Vec<u8>, Vec<u8>, Vec<String>) {
     let file = |name: &str| std::fs::read(path.join(name)).unwrap();
     let text = String::from_utf8(file("metrics.jsonl")).unwrap();
@@ -101,5 +132,6 @@ pub fn result(path: &Path) -> (Vec<u8>, Vec<u8>, Vec<String>) {
         row.seconds = 0.0;
         serde_json::to_string(&row).unwrap()
     });
+    assert_eq!(event_epochs(path), (0..=text.lines().count() as u64).collect::<Vec<_>>());
     (file("weights.safetensors"), file("weights-last.safetensors"), rows.collect())
 }
