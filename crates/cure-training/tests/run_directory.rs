@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{everything, residual, resume, result, short, start};
+use common::{everything, residual, result, resume, short, start};
 use cure_training::{
     Checkpoint, CureOptions, Objective, OptimizerOptions, Outcome, RunDirectory, TrainingConfig,
     TrainingError, Validation,

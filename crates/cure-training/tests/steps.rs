@@ -105,7 +105,8 @@ fn the_average_is_what_is_measured_chosen_and_exported() {
     let batch = validation.batch(&all).unwrap();
     let frozen = averaged.last.frozen().unwrap();
     let logits = cure_network::Classifier::logits(&frozen, &batch.images).unwrap();
-    let right = logits.host().chunks_exact(10).zip(&batch.labels).filter(|(row, label)| {
+    let logits = logits.host();
+    let right = logits.chunks_exact(10).zip(&batch.labels).filter(|(row, label)| {
         row.iter().enumerate().all(|(class, value)| class == **label || *value < row[**label])
     });
     let accuracy = right.count() as f64 / all.len() as f64;

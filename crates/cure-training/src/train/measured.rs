@@ -1,7 +1,6 @@
 //! What is measured after an epoch, and what follows from it.
 
 use crate::checkpoint::{Best, Ending};
-use crate::config::TrainingConfig;
 use crate::curvature::{self, Curvature};
 use crate::error::Result;
 use crate::export;
@@ -55,7 +54,7 @@ impl Trainer<'_> {
     /// The row of an epoch of `total` batches.
     pub(super) fn row(&self, total: usize, measured: &Measured) -> EpochRow {
         let (sums, epoch) = (self.now.sums, self.now.position.epoch);
-        let TrainingConfig { clip_norm, .. } = self.config;
+        let clip_norm = self.config.clip_norm;
         let (samples, steps) = (sums.samples.max(1) as f64, total.max(1) as f64);
         let validation = measured.validation.as_ref();
         let robust = validation.and_then(|validation| validation.robust);

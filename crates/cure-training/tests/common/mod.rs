@@ -60,6 +60,10 @@ pub fn short() -> TrainingConfig {
 
 /// [`short`] with everything on that the loop can do.
 pub fn everything() -> TrainingConfig {
+    let mut config = short();
+    if let Some(attack) = config.validation.as_mut().and_then(|v| v.attack.as_mut()) {
+        attack.every = 1;
+    }
     TrainingConfig {
         accumulate: 3,
         warm_up: 0.5,
@@ -69,7 +73,7 @@ pub fn everything() -> TrainingConfig {
         patience: Some(9),
         on_overfitting: OnOverfitting::RollBack,
         curvature: Some(CurvatureOptions { samples: 6, draws: 2, ..CurvatureOptions::default() }),
-        ..short()
+        ..config
     }
 }
 
