@@ -133,7 +133,7 @@ mod tests {
         let batch = digits.batch(&spread(4, digits.len())).unwrap();
         let frozen = network.frozen().unwrap();
         let pass = frozen.linearize(&batch.images).unwrap();
-        let mut squares = vec![0.0; 4];
+        let mut squares = [0.0; 4];
         for pixel in 0..64 {
             let unit = (0..4 * 64).map(|at| if at % 64 == pixel { 1.0 } else { 0.0 }).collect();
             let unit = Tensor::new(&[4, 1, 8, 8], unit).unwrap();

@@ -3,12 +3,10 @@
 
 mod common;
 
-use std::path::Path;
-
 use common::{STEPS, digits, everything, go_on, named, result, resume, short, start};
 use cure_training::{
-    Checkpoint, Control, CurvatureOptions, Event, LearningRate, OnOverfitting, Outcome, Position,
-    RunDirectory, Selection, TrainingConfig, TrainingError, Validation, train,
+    CurvatureOptions, LearningRate, OnOverfitting, Outcome, Position, RunDirectory, Selection,
+    TrainingConfig, TrainingError, Validation, train,
 };
 
 #[test]
@@ -97,59 +95,6 @@ fn the_number_of_threads_changes_nothing() {
         result(&path)
     };
     assert!(with(1) == with(2));
-}
-
-/// Run by the next test in a process of its own, which dies in the middle of the second epoch
-/// without a chance to clean up, as under `kill -9`.
-#[test]
-#[ignore = "kills its process"]
-fn child_that_dies() {
-    let path = std::env::var_os("CURE_TRAINING_TEST_RUN").expect("set by the parent");
-    let config = TrainingConfig { checkpoint_seconds: 1e-9, ..everything() };
-    let mut run = RunDirectory::create(Path::new(&path), &config).unwrap();
-    let (training, validation) = digits();
-    let mut steps = 0;
-    let mut observer = |event: &Event<'_>| {
-        steps += usize::from(matches!(event, Event::Step { .. }));
-        if steps == 10 {
-            std::process::abort();
-        }
-        Control::Continue
-    };
-    let _ =
-        train(common::residual(1), &training, Some(&validation), &config, &mut run, &mut observer);
-}
-
-#[test]
-fn a_killed_run_resumes_to_the_same_weights() {
-    let root = tempfile::tempdir().unwrap();
-    let (whole, killed) = (root.path().join("whole"), root.path().join("killed"));
-    let config = TrainingConfig { checkpoint_seconds: 1e-9, ..everything() };
-    start(&whole, &config, None).unwrap();
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_dies", "--ignored"])
-        .env("CURE_TRAINING_TEST_RUN", &killed)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    assert!(!status.success());
-    // It died in step 10, before that step's checkpoint: 6 batches an epoch, so after batch 3.
-    let position = Checkpoint::read_position(&killed.join("checkpoints/last.safetensors"));
-    assert_eq!(position.unwrap(), Position { epoch: 1, batch: 3 });
-    // What a death inside a write leaves behind.
-    for leftover in ["checkpoints/.next.safetensors.partial", "checkpoints/next.safetensors"] {
-        std::fs::write(killed.join(leftover), b"half a check").unwrap();
-    }
-    let metrics = killed.join("metrics.jsonl");
-    let half_a_row = std::fs::read_to_string(&metrics).unwrap() + "{\"epoch\":2,\"lo";
-    std::fs::write(&metrics, half_a_row).unwrap();
-    assert!(matches!(resume(&killed, None).unwrap(), Outcome::Finished(_)));
-    assert!(result(&killed) == result(&whole));
-    // Nor does a death between the two renames of a checkpoint lose it.
-    std::fs::remove_file(killed.join("checkpoints/last.safetensors")).unwrap();
-    assert!(matches!(resume(&killed, None).unwrap(), Outcome::Finished(_)));
-    assert!(result(&killed) == result(&whole));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::path::Path;
 use cure_data::{Augmentation, DataSpec, Dataset, Split};
 use cure_network::{Architecture, Family, Network, Normalization, Shortcut};
 use cure_training::{
-    Control, CureOptions, CurvatureOptions, Event, Objective, OnOverfitting, Outcome, Result,
-    RunDirectory, TrainingConfig, Validation, ValidationAttack, ValueSchedule, train,
+    Attacked, Control, CureOptions, CurvatureOptions, Event, Objective, OnOverfitting, Outcome,
+    Result, RunDirectory, TrainingConfig, Validation, ValidationAttack, ValueSchedule, train,
 };
 
 /// The digits' training split and 60 validation samples.
@@ -103,6 +103,18 @@ pub fn go_on(_: &Event<'_>) -> Control {
 pub fn start(path: &Path, config: &TrainingConfig, stop_after: Option<usize>) -> Result<Outcome> {
     let mut run = RunDirectory::create(path, config)?;
     continued(&mut run, config, stop_after)
+}
+
+/// [`start`] of [`everything`], with the first epoch noted as one that stood against the attack as no
+/// later epoch will: those are then overfitted, and rolled back.
+pub fn start_overfitting(path: &Path, config: &TrainingConfig) {
+    start(path, config, Some(6)).unwrap();
+    // Stopped before the first validation.
+    let run = RunDirectory::resume(path).unwrap();
+    let mut checkpoint = run.checkpoint(&residual(0)).unwrap().unwrap();
+    checkpoint.watch.best = Some(Attacked { epoch: 1, robust: 1.0, fgsm: 0.0 });
+    checkpoint.watch.kept = Some(checkpoint.moment.clone());
+    run.save(&checkpoint).unwrap();
 }
 
 /// Goes on with the run in a folder.
