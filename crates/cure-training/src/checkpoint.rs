@@ -53,6 +53,9 @@ pub struct EpochSums {
     /// Σ over steps of the gradient's norm before it was clipped; 0 without clipping.
     #[serde(skip_serializing_if = "is_default")]
     pub gradient_norm: f64,
+    /// Steps whose gradient's norm that is; 0 without clipping.
+    #[serde(skip_serializing_if = "is_default")]
+    pub norms: usize,
     /// Steps whose gradient was clipped.
     #[serde(skip_serializing_if = "is_default")]
     pub clipped: usize,

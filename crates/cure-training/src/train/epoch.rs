@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::export;
 use crate::objective::{EpochValues, Objective, SampleStreams, StepOutcome};
 use crate::observer::{Control, Event, Observer};
+use crate::optimizer::Rates;
 use crate::prefetch::{self, EpochBatches};
 use crate::run_directory::RunDirectory;
 
@@ -137,13 +138,8 @@ impl Trainer<'_> {
         sums.regularizer += outcome.regularizer;
         sums.correct += outcome.correct;
         sums.samples += outcome.samples;
-        let gradients = self.clip(outcome.gradients);
-        let moment = &mut self.now.moment;
-        moment.optimizer.step(&mut moment.network, &gradients, rates)?;
-        if let (Some(average), Some(decay)) = (&mut moment.average, self.config.average) {
-            average.update(&moment.network, decay)?;
-        }
         self.now.images_seen += outcome.samples as u64;
+        self.take(outcome.gradients, rates)?;
         self.now.position.batch += 1;
         let mean = |sum: f64| sum / outcome.samples.max(1) as f64;
         Ok(self.observer.observe(&Event::Step {
@@ -157,12 +153,25 @@ impl Trainer<'_> {
         }))
     }
 
+    /// Moves the weights along a gradient, and the average after them.
+    fn take(&mut self, gradients: Gradients, rates: Rates) -> Result<()> {
+        let gradients = self.clip(gradients);
+        let moment = &mut self.now.moment;
+        moment.optimizer.step(&mut moment.network, &gradients, rates)?;
+        if let (Some(average), Some(decay)) = (&mut moment.average, self.config.average) {
+            average.update(&moment.network, decay)?;
+        }
+        Ok(())
+    }
+
     /// The gradient within its bound, if there is one, and counted.
     fn clip(&mut self, gradients: Gradients) -> Gradients {
         let Some(bound) = self.config.clip_norm else { return gradients };
         let clipped = clipping::clip(gradients, bound);
-        self.now.sums.gradient_norm += clipped.norm;
-        self.now.sums.clipped += usize::from(clipped.is_clipped);
+        let sums = &mut self.now.sums;
+        sums.gradient_norm += clipped.norm;
+        sums.norms += 1;
+        sums.clipped += usize::from(clipped.is_clipped);
         clipped.gradients
     }
 }

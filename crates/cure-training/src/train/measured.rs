@@ -55,7 +55,7 @@ impl Trainer<'_> {
     pub(super) fn row(&self, total: usize, measured: &Measured) -> EpochRow {
         let (sums, epoch) = (self.now.sums, self.now.position.epoch);
         let clip_norm = self.config.clip_norm;
-        let (samples, steps) = (sums.samples.max(1) as f64, total.max(1) as f64);
+        let (samples, norms) = (sums.samples.max(1) as f64, sums.norms.max(1) as f64);
         let validation = measured.validation.as_ref();
         let robust = validation.and_then(|validation| validation.robust);
         let attack = self.config.attack().filter(|_| robust.is_some());
@@ -72,8 +72,8 @@ impl Trainer<'_> {
             h: at.h,
             gamma: at.gamma,
             scheduled: self.config.scheduled_at(epoch),
-            gradient_norm: clip_norm.map(|_| sums.gradient_norm / steps),
-            clipped: clip_norm.map(|_| sums.clipped as f64 / steps),
+            gradient_norm: clip_norm.map(|_| sums.gradient_norm / norms),
+            clipped: clip_norm.map(|_| sums.clipped as f64 / norms),
             curvature: measured.curvature,
             overfitting: None,
             // Of the last batch.
