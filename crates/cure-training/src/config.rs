@@ -135,7 +135,7 @@ impl Default for TrainingConfig {
             roll_backs: ROLL_BACKS,
             checkpoint_seconds: 120.0,
             keep_every: None,
-            objective: Objective::Standard {},
+            objective: Objective::default(),
             schedules: ParameterSchedules::new(),
             optimizer: OptimizerOptions::default(),
             augmentation: Augmentation::default(),
@@ -171,6 +171,7 @@ impl TrainingConfig {
             let value = self.checkpoint_seconds;
             return Err(TrainingError::setting("checkpoint_seconds", value, "above 0"));
         }
+        self.objective.check()?;
         self.check_schedules()?;
         self.optimizer.check()?;
         let attack = self.attack();

@@ -115,7 +115,7 @@ fn matches_central_differences_in_every_mode() {
                         loss_mode,
                         regularizer_mode: mode,
                         direction_mode: BatchNormMode::Eval,
-                        recompute: false,
+                        ..CureOptions::default()
                     };
                     check(&options, 2e-2);
                 }

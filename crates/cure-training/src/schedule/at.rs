@@ -46,9 +46,12 @@ impl TrainingConfig {
     /// What is minimised in an epoch, counted from 0.
     ///
     /// # Errors
-    /// [`TrainingError::Scheduled`] if the objective does not take a scheduled value.
+    /// [`TrainingError::Scheduled`] if the objective does not take a scheduled value, and as
+    /// [`Objective::check`].
     pub fn objective_at(&self, epoch: usize) -> Result<Objective> {
-        with_values(&self.objective, &self.scheduled_at(epoch))
+        let objective = with_values(&self.objective, &self.scheduled_at(epoch))?;
+        objective.check()?;
+        Ok(objective)
     }
 
     /// Learning rates of a batch, of `batches` in the epoch; both are counted from 0.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use cure_data::{Batch, Dataset, epoch_order};
 use cure_network::Gradients;
+use cure_tensor::Tensor;
 
 use crate::accumulate;
 use crate::checkpoint::{Checkpoint, EpochSums, Position};
@@ -127,19 +128,11 @@ impl Trainer<'_> {
         let rates = self.config.rates(epoch, done, with.total);
         let streams =
             SampleStreams { seed: self.config.seed, epoch: epoch as u64, indices: &batch.indices };
-        let parts = self.config.accumulate;
-        let network = &mut self.now.moment.network;
-        let outcome = accumulate::step(&with.objective, network, batch, parts, &with.at, &streams)?;
-        if let Some(what) = not_finite(&outcome) {
-            return Err(self.diverged(what, &with.at, rates.all));
+        let mut outcome = self.replay(batch, with, &streams, rates, None)?;
+        for _ in 1..with.objective.replays() {
+            let points = outcome.next.take();
+            outcome = self.replay(batch, with, &streams, rates, points.as_ref())?;
         }
-        let sums = &mut self.now.sums;
-        sums.loss += outcome.loss;
-        sums.regularizer += outcome.regularizer;
-        sums.correct += outcome.correct;
-        sums.samples += outcome.samples;
-        self.now.images_seen += outcome.samples as u64;
-        self.take(outcome.gradients, rates)?;
         self.now.position.batch += 1;
         let mean = |sum: f64| sum / outcome.samples.max(1) as f64;
         Ok(self.observer.observe(&Event::Step {
@@ -153,9 +146,34 @@ impl Trainer<'_> {
         }))
     }
 
+    /// One step of objective and optimiser, at the points that a step before it on this batch left.
+    fn replay(
+        &mut self,
+        batch: &Batch,
+        with: &Epoch,
+        streams: &SampleStreams<'_>,
+        rates: Rates,
+        points: Option<&Tensor>,
+    ) -> Result<StepOutcome> {
+        let Epoch { objective, at, .. } = with;
+        let (network, parts) = (&mut self.now.moment.network, self.config.accumulate);
+        let outcome = accumulate::step(objective, network, batch, parts, at, streams, points)?;
+        if let Some(what) = not_finite(&outcome) {
+            return Err(self.diverged(what, at, rates.all));
+        }
+        let sums = &mut self.now.sums;
+        sums.loss += outcome.loss;
+        sums.regularizer += outcome.regularizer;
+        sums.correct += outcome.correct;
+        sums.samples += outcome.samples;
+        self.now.images_seen += outcome.samples as u64;
+        self.take(&outcome.gradients, rates)?;
+        Ok(outcome)
+    }
+
     /// Moves the weights along a gradient, and the average after them.
-    fn take(&mut self, gradients: Gradients, rates: Rates) -> Result<()> {
-        let gradients = self.clip(gradients);
+    fn take(&mut self, gradients: &Gradients, rates: Rates) -> Result<()> {
+        let gradients = self.clip(gradients.clone());
         let moment = &mut self.now.moment;
         moment.optimizer.step(&mut moment.network, &gradients, rates)?;
         if let (Some(average), Some(decay)) = (&mut moment.average, self.config.average) {

@@ -125,7 +125,7 @@ impl Options {
                 Err(Failure::Input("--preset is for --method cure; leave one of them out".into()))
             }
             Some("standard") => {
-                config.training.objective = Objective::Standard {};
+                config.training.objective = Objective::default();
                 Ok(())
             }
             Some("cure") => {
