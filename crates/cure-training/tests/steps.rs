@@ -49,7 +49,7 @@ fn parts_add_up_to_the_batch_where_samples_do_not_see_each_other() {
         assert!((parts.rows[0].loss - whole.rows[0].loss).abs() < 1e-4);
     }
     // Over the batch BatchNorm sees the part, and its statistics move once for each.
-    let standard = TrainingConfig { objective: Objective::Standard {}, ..config };
+    let standard = TrainingConfig { objective: Objective::default(), ..config };
     let parts = finished(&TrainingConfig { accumulate: 3, ..standard.clone() });
     assert!(difference(&finished(&standard).last, &parts.last) > 1e-3);
 }
