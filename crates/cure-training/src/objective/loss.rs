@@ -33,7 +33,6 @@ impl LossOptions {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_train(mode: &BatchNormMode) -> bool {
     *mode == BatchNormMode::Train
 }

@@ -4,7 +4,8 @@
 //!
 //! In a loop that steps once a batch this is m calls for a batch, each with the points that the one before
 //! left ([`StepOutcome::next`](super::super::StepOutcome)), and an optimiser's step after each; so m times
-//! as many steps in an epoch, which the authors make up for with m times fewer epochs. The perturbation
+//! as many steps in an epoch, and images in its counts, which the authors make up for with m times fewer
+//! epochs. The perturbation
 //! starts at 0 with each batch: the authors carry it over to the next one, whose images it was not made
 //! for, and a run could then not be resumed from weights and optimiser alone.
 
@@ -63,7 +64,7 @@ fn eight() -> usize {
 impl FreeOptions {
     fn climb(&self) -> Climb {
         let step = self.step.unwrap_or(self.eps);
-        Climb { norm: self.norm, epsilon: self.eps, step, steps: 1, start: None }
+        Climb { norm: self.norm, epsilon: Some(self.eps), step, steps: 1, start: None }
     }
 }
 
