@@ -16,7 +16,8 @@ convolutions: forward C, back to the input C, weight gradient C.
   folded, folded-frozen
                  the same two with eval-mode BatchNorm folded into the convolutions
                  differentiably, which spares its slow double backward               15, 12 C
-  fused, loop    forwards, input gradients and attacks with BatchNorm folded once
+  fused, loop    forwards, input gradients and attacks with BatchNorm folded once; a compiled
+                 forward has its weights frozen, too
 
 Measure on an idle machine: OpenMP's threads wait by spinning, and one other busy process can make a
 step ten times slower.
@@ -192,6 +193,12 @@ def forward(network, x, labels):
         return network(x)
 
 
+def inference(network, x, labels):
+    """As `forward`, without what a later backward could need."""
+    with torch.inference_mode():
+        return network(x)
+
+
 def input_gradient(network, x, labels):
     x = x.detach().requires_grad_(True)
     return torch.autograd.grad(F.cross_entropy(network(x), labels, reduction="sum"), x)[0]
@@ -323,7 +330,7 @@ ATTACKS = {
 }
 # Of passes and steps: form -> function.
 FORMS = {
-    "forward": forward,
+    "forward": inference,
     "input-gradient": input_gradient,
     "standard-step": standard_step,
     "authors": authors,
@@ -449,6 +456,11 @@ def measure_step(job, model, x, labels):
             found = {k.replace("shortcut.0", "convShortcut"): v for k, v in found.items()}
         save_file(found, job["gradients"])
         return {}
+    if job["row"] == "forward" and job["form"] == "fused":
+        # Weights become constants, laid out once as the kernels read them.
+        import torch._inductor.config as inductor
+
+        inductor.freezing = True
     run = torch.compile(model) if job["compile"] else model
 
     def once():

@@ -18,6 +18,8 @@ pub struct Entry {
     pub weight: Vec<usize>,
     /// Multiply-adds of the definition, for convolutions, whatever the path spends.
     pub multiply_adds: u64,
+    /// Multiplications that its path takes instead, those of transforms left out.
+    pub products: u64,
     /// Wall clock on the thread that asked for it.
     pub time: Duration,
     /// Whether other operations ran beside it, on other threads ([`ops::alone`](crate::ops::alone)).
@@ -40,6 +42,11 @@ impl Record {
     pub fn multiply_adds(&self, operation: &str) -> u64 {
         let own = self.entries.iter().filter(|entry| entry.operation == operation);
         own.map(|entry| entry.multiply_adds).sum()
+    }
+
+    /// Multiplications taken, of all operations.
+    pub fn products(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.products).sum()
     }
 }
 
@@ -89,23 +96,23 @@ thread_local! {
 
 /// Begins an operation that lasts as long as what this returns.
 pub(crate) fn operation(operation: &'static str) -> Running {
-    convolution(operation, "", || (Vec::new(), 0))
+    convolution(operation, "", || (Vec::new(), [0; 2]))
 }
 
-/// As [`operation`], with the path taken, the shape of the weights and the multiply-adds.
+/// As [`operation`], with the path taken, the shape of the weights, the multiply-adds and the products.
 pub(crate) fn convolution(
     operation: &'static str,
     path: &'static str,
-    size: impl FnOnce() -> (Vec<usize>, u64),
+    size: impl FnOnce() -> (Vec<usize>, [u64; 2]),
 ) -> Running {
     if !IS_RECORDING.load(Ordering::Relaxed) {
         return Running(None);
     }
     DEPTH.set(DEPTH.get() + 1);
-    let (weight, multiply_adds) = size();
+    let (weight, [multiply_adds, products]) = size();
     let is_alone = crate::ops::is_alone();
     let time = Duration::ZERO;
-    let entry = Entry { operation, path, weight, multiply_adds, time, is_alone };
+    let entry = Entry { operation, path, weight, multiply_adds, products, time, is_alone };
     Running(Some((entry, Instant::now())))
 }
 

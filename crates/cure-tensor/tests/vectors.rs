@@ -36,6 +36,7 @@ fn cases() -> impl Strategy<Value = Case> {
         Just((8, 8)),
         Just((16, 16)),
         Just((5, 32)),
+        Just((16, 32)),
         (1usize..6, 8usize..40)
     ];
     let kernel = prop_oneof![

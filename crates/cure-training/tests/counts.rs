@@ -2,7 +2,9 @@
 //! buffers. A pass too many, a fast path lost or memory no longer used again is found here.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cure_network::{Architecture, Classifier, Network, Normalization};
 use cure_tensor::Tensor;
@@ -10,6 +12,30 @@ use cure_tensor::meter::{self, Record};
 use cure_training::{BatchNormMode, CureOptions, EpochValues, Objective, SampleStreams};
 
 const BATCH: usize = 4;
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: the system's own, which keeps the promises.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: as promised by the caller, here and below.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
 
 /// The pool of buffers is the process's: while one test counts, the others wait.
 static COUNTING: Mutex<()> = Mutex::new(());
@@ -151,6 +177,38 @@ fn buffers_of_a_step() {
     }
 }
 
+/// All that is asked of the allocator by a later step on one thread: lists of shapes and of tiles, small
+/// tensors, nothing that grows with the activations, which come from the pool.
+#[test]
+fn allocations_of_a_step() {
+    let _counting = COUNTING.lock().unwrap();
+    use BatchNormMode::{Eval, Train};
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    for (objective, most, most_bytes) in [
+        (Objective::Standard {}, 5_000, 3_500_000),
+        (cure(Eval, false), 12_000, 6_500_000),
+        (cure(Train, false), 0, 0),
+    ] {
+        let mut network = network("resnet18");
+        let images = images();
+        let mut step = || {
+            let streams = SampleStreams { seed: 0, epoch: 0, indices: &[0, 1, 2, 3] };
+            let at = EpochValues { h: 0.6, gamma: 0.8 };
+            objective.step(&mut network, &images, &[0, 1, 2, 3], &at, &streams).unwrap();
+        };
+        pool.install(&mut step);
+        let count = || [&ALLOCATIONS, &BYTES].map(|count| count.load(Ordering::Relaxed));
+        let [before, bytes_before] = count();
+        pool.install(&mut step);
+        let [after, bytes_after] = count();
+        let (found, bytes) = (after - before, bytes_after - bytes_before);
+        assert!(
+            found <= most && bytes <= most_bytes,
+            "{found} allocations of {bytes} bytes instead of {most} of {most_bytes}"
+        );
+    }
+}
+
 #[test]
 fn every_layer_takes_its_path() {
     let _counting = COUNTING.lock().unwrap();
@@ -167,8 +225,10 @@ fn every_layer_takes_its_path() {
             let on = |path: &str| layers().filter(|entry| entry.path == path).count();
             assert_eq!([on("transformed"), on("direct")], [transformed, direct], "{name}");
             assert_eq!(layers().count(), transformed + direct);
-            for entry in layers().filter(|entry| entry.path == "transformed") {
-                assert_eq!(entry.weight[2..], [3, 3]);
+            // All of 3×3 but the one that reads the images.
+            for entry in layers() {
+                let fits = entry.weight[2..] == [3, 3] && entry.weight[1] != 3;
+                assert_eq!(entry.path == "transformed", fits, "{name}, {:?}", entry.weight);
             }
         }
     }

@@ -19,14 +19,17 @@ unsafe impl GlobalAlloc for LargePages {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
         advise(unsafe { System.alloc_zeroed(layout) }, layout.size())
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
         advise(unsafe { System.realloc(block, layout, size) }, size)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -36,12 +39,14 @@ fn advise(block: *mut u8, size: usize) -> *mut u8 {
     if size < 2 * LARGE_PAGE || block.is_null() {
         return block;
     }
-    // Only pages that are the block's from end to end.
-    let before = block.addr().next_multiple_of(LARGE_PAGE) - block.addr();
-    let length = (size - before) / LARGE_PAGE * LARGE_PAGE;
-    // SAFETY: the range lies in the block; the advice changes how it is mapped, not what it holds.
-    // Where it is not taken, small pages do as well.
-    unsafe { libc::madvise(block.add(before).cast(), length, libc::MADV_HUGEPAGE) };
+    // Whole small pages: advice for a part of a mapping would cut it in two, which can then not grow in
+    // place.
+    const SMALL_PAGE: usize = 4096;
+    let before = block.addr() % SMALL_PAGE;
+    let length = (before + size).next_multiple_of(SMALL_PAGE);
+    // SAFETY: the advice changes how pages are mapped, not what they hold; where it is not taken, or the
+    // system's pages are larger, small ones do as well.
+    unsafe { libc::madvise(block.wrapping_sub(before).cast(), length, libc::MADV_HUGEPAGE) };
     block
 }
 

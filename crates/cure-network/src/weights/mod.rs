@@ -34,7 +34,7 @@ pub struct WeightFile {
     pub tensors: Vec<(String, Tensor)>,
     /// What `cure` wrote beside the tensors, if it wrote the file.
     pub metadata: Option<Metadata>,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; until it is taken, this holds the file's contents.
     pub sha256: FileDigest,
     /// Where in a checkpoint the tensors were, as `state_dict`; `None` at the top.
     pub wrapper: Option<String>,
@@ -190,7 +190,11 @@ fn read_whole(path: &Path) -> Result<Vec<u8>> {
         return Err(refuse("it is no regular file".into()));
     }
     let file = File::open(path).map_err(io)?;
-    let size = file.metadata().map_err(io)?.len();
+    let found = file.metadata().map_err(io)?;
+    if !found.is_file() {
+        return Err(refuse("it is no regular file".into()));
+    }
+    let size = found.len();
     if size > MOST {
         return Err(refuse(format!("its {size} bytes are more than {MOST}")));
     }
@@ -199,7 +203,12 @@ fn read_whole(path: &Path) -> Result<Vec<u8>> {
     let room = Vec::<u8>::new().try_reserve_exact(size as usize);
     room.map_err(|_| io(std::io::ErrorKind::OutOfMemory.into()))?;
     let mut contents = vec![0; size as usize];
-    fill(&file, &mut contents).map_err(io)?;
+    fill(&file, &mut contents).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            refuse(format!("it shrank from {size} bytes while being read"))
+        }
+        _ => io(error),
+    })?;
     Ok(contents)
 }
 

@@ -21,15 +21,14 @@ pub fn convolution(
     let geometry = Geometry::new(operation, x.shape(), kernel.shape(), window)?;
     let shape = geometry.output_shape();
     epilogue.check(operation, &shape)?;
-    let path = super::path(&geometry);
     let output = if super::winograd::applies(&geometry) {
         let packed = kernel.packed(&geometry);
-        let _running = geometry.running(operation, path, 1);
+        let _running = geometry.running(operation, 1);
         super::winograd::correlate(x.cpu(), packed, &geometry, epilogue)
     } else {
         let plan = direct::Plan::forward(&geometry);
         let packed = kernel.direct(&plan, &geometry);
-        let _running = geometry.running(operation, path, 1);
+        let _running = geometry.running(operation, 1);
         direct::correlate(&plan, x.cpu(), &packed, epilogue)
     };
     Ok(Tensor::trusted(&shape, output))

@@ -1,7 +1,9 @@
+//! The extents of a convolution, and its weights.
+
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::direct;
-use super::winograd::Packed;
+use super::winograd::{self, Packed};
 use crate::meter::{self, Running};
 use crate::{Result, Tensor, TensorError};
 
@@ -58,6 +60,15 @@ impl Kernel {
     /// `[C_out, C_in/groups, kh, kw]`.
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// Whether only packed forms are held.
+    #[cfg(test)]
+    pub(super) fn is_packed(&self) -> bool {
+        matches!(
+            &*self.forms.weight.read().unwrap_or_else(PoisonError::into_inner),
+            Weight::Packed(_)
+        )
     }
 
     fn weight(&self) -> Tensor {
@@ -181,19 +192,19 @@ impl Geometry {
         self.batch * self.output[0] * self.output[1]
     }
 
-    /// What a recording says of a convolution, or of either of its transposes.
-    /// `times`: how often its products are taken.
-    pub(super) fn running(
-        &self,
-        operation: &'static str,
-        path: &'static str,
-        times: usize,
-    ) -> Running {
-        meter::convolution(operation, path, || {
+    /// What a recording says of a convolution, or of either of its transposes, on the path that
+    /// [`super::path`] gives. `times`: how often its products are taken.
+    pub(super) fn running(&self, operation: &'static str, times: usize) -> Running {
+        meter::convolution(operation, super::path(self), || {
             let [kh, kw] = self.kernel;
             let weight = vec![self.channels_out, self.channels_in_a_group(), kh, kw];
-            let each = (self.channels_in_a_group() * self.taps()) as u64;
-            (weight, (times * self.channels_out * self.positions()) as u64 * each)
+            let pairs = (self.channels_out * self.channels_in_a_group()) as u64;
+            let plain = pairs * (self.positions() * self.taps()) as u64;
+            let taken = match winograd::applies(self) {
+                true => pairs * winograd::products(self) as u64,
+                false => plain,
+            };
+            (weight, [plain, taken].map(|products| products * times as u64))
         })
     }
 

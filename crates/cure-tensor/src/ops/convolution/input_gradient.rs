@@ -30,15 +30,14 @@ pub fn convolution_input_gradient(
         return Err(TensorError::shape(operation, expected, g.shape()));
     }
     epilogue.check(operation, &geometry.input_shape())?;
-    let path = super::path(&geometry);
     let output = if super::winograd::applies(&geometry) {
         let packed = kernel.packed_mirrored(&geometry);
-        let _running = geometry.running(operation, path, 1);
+        let _running = geometry.running(operation, 1);
         super::winograd::pull_back(g.cpu(), packed, &geometry, epilogue)
     } else {
         let plan = direct::Plan::pull_back(&geometry);
         let packed = kernel.direct(&plan, &geometry);
-        let _running = geometry.running(operation, path, 1);
+        let _running = geometry.running(operation, 1);
         direct::correlate(&plan, g.cpu(), &packed, epilogue)
     };
     Ok(Tensor::trusted(&geometry.input_shape(), output))

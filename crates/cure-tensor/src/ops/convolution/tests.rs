@@ -85,6 +85,7 @@ proptest! {
         batch in 1usize..6,
         (h, w) in prop_oneof![
             (1usize..12, 1usize..12), Just((4, 4)), Just((8, 8)), Just((16, 16)), Just((3, 32)), Just((4, 32)),
+            Just((8, 32)), Just((16, 32)),
             (1usize..5, 8usize..40)
         ],
         (kh, kw) in prop_oneof![
@@ -252,10 +253,13 @@ fn weight_gradients_of_many_channels() {
             assert_eq!(&found[..], &one.install(|| gradient(&pairs, &geometry))[..]);
         }
     }
-    let (x, g) = (Tensor::zeros(&[64, 0, 8, 8]), Tensor::zeros(&[64, 0, 8, 8]));
-    let gradient =
-        convolution_weight_gradient(&[(&x, &g)], &[64, 64, 3, 3], Window::new(1, 1)).unwrap();
-    assert!(gradient.cpu().iter().all(|&value| value == 0.0));
+    for (inner, outer, stride) in [(64, 64, 1), (8, 704, 1), (8, 704, 2)] {
+        let (x, g) =
+            (Tensor::zeros(&[inner, 0, 8, 8]), Tensor::zeros(&[outer, 0, 8 / stride, 8 / stride]));
+        let (weight, window) = ([outer, inner, 3, 3], Window::new(stride, 1));
+        let gradient = convolution_weight_gradient(&[(&x, &g)], &weight, window).unwrap();
+        assert!(gradient.cpu().iter().all(|&value| value == 0.0));
+    }
 }
 
 /// Values with rounding: the same sample must give the same bits alone and in any batch, and
@@ -305,7 +309,9 @@ fn a_kernel_serves_several_windows() {
     let kernel = Kernel::new(k.clone());
     let window = Window::new(1, 1);
     let y = convolution(&x, &kernel, window, Epilogue::default()).unwrap();
+    assert!(!kernel.is_packed());
     convolution_input_gradient(&y, &kernel, window, [8, 8], Epilogue::default()).unwrap();
+    assert!(kernel.is_packed(), "there are three copies of the weights");
     let other = Window::new(3, 2);
     let found = convolution(&x, &kernel, other, Epilogue::default()).unwrap();
     let fresh = convolution(&x, &Kernel::new(k), other, Epilogue::default()).unwrap();

@@ -26,7 +26,7 @@ pub fn convolution_weight_gradient(
             return Err(TensorError::shape(operation, expected, g.shape()));
         }
     }
-    let _running = geometry.running(operation, super::path(&geometry), pairs.len());
+    let _running = geometry.running(operation, pairs.len());
     if super::winograd::applies(&geometry) {
         return Ok(Tensor::trusted(
             weight_shape,

@@ -21,8 +21,9 @@ time. The rival shown is the fastest of its forms, whose times are below; CURE s
 with the authors' procedure too.";
 
 const MEMORY: &str = "\
-The most memory each process had (VmHWM). What PyTorch's process has before its first step (the \
-libraries, the network and the images) is part of it, and shown apart. Under `torch.compile` the \
+The most memory each process had (VmHWM). What it has before its first step (libraries, network and \
+images) is part of it, and shown apart; the last column compares what steps add. PyTorch as PyPI \
+has it for Linux comes with CUDA's libraries, which its process holds too. Under `torch.compile` the \
 peak is counted from the end of the first step, so that what compiling takes is left out.";
 
 const FORMS: &str = "\
@@ -32,7 +33,8 @@ cross-entropy, BatchNorm frozen. `standard-step`: gradients of the mean cross-en
 statistics; `cure-step-frozen`: everything with running statistics. Of the rivals, `authors` is \
 the published procedure (18 passes), `careful` does double backward without waste (15), `folded` \
 is the same with BatchNorm folded into the convolutions (15), and `-frozen` are those with \
-running statistics (12).\n\n\
+running statistics (12). None of them can be compiled: `torch.compile` says that it \"does not \
+currently support double backward\".\n\n\
 `pgd-20`: ℓ∞, ε = 8/255, 20 steps of 2/255, no random start; every image takes all 20 steps, in \
 every program (ours would by default drop images that are fooled; `early-stop=false` keeps \
 them), which is 20 gradients an image. Ours judges the last iterate with one forward more, as do \
@@ -40,29 +42,32 @@ the loop and Foolbox; torchattacks does not. `deepfool`: ℓ2, at most 50 steps 
 classes; ours and the loop let images go that are fooled, Foolbox keeps them all until the last. \
 torchattacks' DeepFool takes one image at a time and is left out. Attacked are the first images \
 that the network classifies correctly; `fooled` counts them afterwards.\n\n\
-`data-loading`: both splits of CIFAR-10 to memory; ours checks sizes, labels and the published \
-checksums and takes the SHA-256, `as torchvision` checks the published checksums. \
+`data-loading`: both splits of CIFAR-10 to memory; ours checks sizes, labels and every file's SHA-256 \
+against that of the file with the published md5 sum, `as torchvision` checks md5 sums. \
 `model-loading`: a checkpoint to a network ready to classify; ours checks that every value is \
-finite, and its SHA-256, which only names the file in results, is taken by a thread of its own \
-afterwards and not counted here (25 ms for 45 MB, of one core); `built on meta` spares PyTorch its random \
-initialisation. Files are in the system's cache. `first-image`: wall time of a whole process that loads the checkpoint \
-and classifies one image. `help`: `cure --help` against `import torch`.";
+finite. Its SHA-256, which names the file in results and decides nothing, is taken by a thread beside \
+whatever comes next, and not counted; a form of its own waits for it. `built on meta` spares PyTorch its \
+random initialisation. Files are in the system's cache. `first-image`: wall time of a whole process that \
+loads the checkpoint and classifies one image. `help`: `cure --help`.";
 
 const FLOORS: &str = "\
 A floor is what the passes of a row would take at the machine's peaks: two operations a \
 multiply-add of plain sums at the speed of a large matrix product, plus each convolution's output \
 written once and read once (8 bytes a value) at the speed of memory. The shares are floor ÷ time. \
 They can exceed 1: Winograd's transforms need fewer products than plain sums, and activations \
-stay in cache where the model sends them to memory.";
+stay in cache where the model sends them to memory. The last column is no model: the share of our time \
+that the multiplications which are really taken would need at the speed of the matrix product. What remains are \
+transforms, memory, and all that is no convolution.";
 
 const AGREEMENT: &str = "\
 Before anything is timed, both programs compute the parameter gradients of one step from the same \
 weights on the same 8 images, PyTorch in double precision too. Shown is ‖found − exact‖ ÷ ‖exact‖ \
 against the same form in double precision: the largest of a parameter tensor, and of all \
 parameters as one vector. Where a network is very sure of an image, PyTorch's float32 loses p − y, \
-and with it the direction z (see decisions); ours keeps it. Whoever rounds a ReLU's input across \
-zero, on one pixel of one channel, has a jump of up to 1e-2 in a small network; that \
-happens to both. (For this comparison alone PyTorch's running statistics stand still, since the \
+and with it the direction z (see decisions); ours keeps it. Transformed tiles round twice as much as \
+plain sums, which in a network of ReLUs can put a pixel of a channel on the other side of zero: a jump \
+of the gradient, up to 1e-2 in a small network. With plain sums (`--plain-sums`) the same program shows what \
+is rounding and what is such a jump. (For this comparison alone PyTorch's running statistics stand still, since the \
 authors' procedure moves them before it reads them and ours after.)";
 
 struct Section {
@@ -226,7 +231,8 @@ fn rivals(versions: &Versions, threads: usize) -> String {
         None => "no C++ compiler, so no `torch.compile`".into(),
     };
     format!(
-        "PyTorch {}, {}, {}, Python {}, {threads} threads, glibc keeping freed memory; {compiler}",
+        "PyTorch {}, {}, {}, Python {}, {threads} threads, glibc keeping freed memory and asking for large \
+         pages; {compiler}",
         versions.torch,
         library("Foolbox", &versions.foolbox),
         library("torchattacks", &versions.torchattacks),

@@ -39,6 +39,8 @@ pub(super) struct Job {
     pub(super) gradients: Option<PathBuf>,
     /// In double precision; the rival's gradients only.
     pub(super) double: bool,
+    /// With plain sums in every convolution; ours only.
+    pub(super) plain_sums: bool,
 }
 
 /// What a process measured.
@@ -58,6 +60,8 @@ pub(super) struct Measurement {
     pub(super) bytes: Option<u64>,
     /// Of floors: GFLOP/s or GB/s.
     pub(super) rate: Option<f64>,
+    /// Multiplications that one step takes in convolutions.
+    pub(super) products: Option<u64>,
     /// Milliseconds of one step by kind of operation.
     pub(super) breakdown: Vec<(String, f64)>,
 }

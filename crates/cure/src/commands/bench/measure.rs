@@ -7,7 +7,7 @@ use std::time::Instant;
 use cure_attacks::{AttackSpec, Streams};
 use cure_data::{DataSpec, Split};
 use cure_network::weights::{self, Metadata};
-use cure_network::{Classifier, LoadOptions, Network};
+use cure_network::{Classifier, LoadOptions, Loaded, Network};
 use cure_tensor::{Tensor, meter, ops};
 use cure_training::{
     BatchNormMode, CureOptions, EpochValues, Objective, SampleStreams, StepOutcome,
@@ -15,6 +15,7 @@ use cure_training::{
 
 use super::job::{Job, Measurement};
 use super::machine::peak_memory_mib;
+use super::plan::WITH_DIGEST;
 use super::rows::{self, Kind};
 use super::{floors, prepare};
 use crate::failure::{Blame, Failure, Outcome};
@@ -58,10 +59,10 @@ fn given<'a, T: ?Sized>(part: Option<&'a T>, job: &Job) -> Outcome<&'a T> {
 }
 
 fn network_of(job: &Job) -> Outcome<Network> {
-    load(given(job.network.as_deref(), job)?, job)
+    Ok(load(given(job.network.as_deref(), job)?, job)?.network)
 }
 
-fn load(path: &Path, job: &Job) -> Outcome<Network> {
+fn load(path: &Path, job: &Job) -> Outcome<Loaded> {
     let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
     let options = LoadOptions {
         model: Some(job.model.clone()),
@@ -69,7 +70,7 @@ fn load(path: &Path, job: &Job) -> Outcome<Network> {
         classes: prepare::CLASSES,
         input: prepare::SHAPE,
     };
-    Ok(cure_network::load(path, &options).input()?.network)
+    cure_network::load(path, &options).input()
 }
 
 fn images_of(job: &Job) -> Outcome<(Tensor, Vec<usize>)> {
@@ -121,8 +122,7 @@ fn step(job: &Job) -> Outcome<Measurement> {
         Ok(())
     };
     let ms = times(job.repeats, &mut once)?;
-    let breakdown = breakdown(once)?;
-    Ok(Measurement { ms, baseline_mib, breakdown, ..Measurement::default() })
+    Ok(Measurement { ms, baseline_mib, ..breakdown(once)? })
 }
 
 fn objective(row: &str) -> Objective {
@@ -134,9 +134,9 @@ fn objective(row: &str) -> Objective {
     }
 }
 
-/// Milliseconds of one more step by kind of operation. What threads do side by side counts by the share of
-/// the time it takes.
-fn breakdown(mut once: impl FnMut() -> Outcome) -> Outcome<Vec<(String, f64)>> {
+/// Milliseconds of one more step by kind of operation, and the products it takes. What threads do side by side
+/// counts by the share of the time it takes.
+fn breakdown(mut once: impl FnMut() -> Outcome) -> Outcome<Measurement> {
     let start = Instant::now();
     let (result, record) = meter::record(&mut once);
     let mut rest = start.elapsed().as_secs_f64() * 1e3;
@@ -162,8 +162,10 @@ fn breakdown(mut once: impl FnMut() -> Outcome) -> Outcome<Vec<(String, f64)>> {
         }
     }
     kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
-    kinds.push(("packing weights, waiting, the rest".into(), rest.max(0.0)));
-    Ok(kinds)
+    // Below zero where threads were busier than their share.
+    kinds.push(("packing weights, waiting, the rest".into(), rest));
+    let products = Some(record.products());
+    Ok(Measurement { breakdown: kinds, products, ..Measurement::default() })
 }
 
 fn attack(job: &Job) -> Outcome<Measurement> {
@@ -200,7 +202,11 @@ fn data(job: &Job) -> Outcome<Measurement> {
 fn checkpoint(job: &Job) -> Outcome<Measurement> {
     let path = given(job.source.as_deref(), job)?;
     let ms = times(job.repeats, || {
-        drop(black_box(load(path, job)?.frozen().failed()?));
+        let loaded = load(path, job)?;
+        drop(black_box(loaded.network.frozen().failed()?));
+        if job.form == WITH_DIGEST {
+            black_box(loaded.sha256.hexadecimal());
+        }
         Ok(())
     })?;
     let bytes = std::fs::metadata(path).failed()?.len();
@@ -209,7 +215,7 @@ fn checkpoint(job: &Job) -> Outcome<Measurement> {
 
 /// The process itself is what is timed, by who started it.
 fn classify(job: &Job) -> Outcome<Measurement> {
-    let frozen = load(given(job.source.as_deref(), job)?, job)?.frozen().failed()?;
+    let frozen = load(given(job.source.as_deref(), job)?, job)?.network.frozen().failed()?;
     let (images, _) = images_of(job)?;
     black_box(frozen.logits(&images).failed()?);
     Ok(Measurement::default())

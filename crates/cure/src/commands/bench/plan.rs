@@ -12,6 +12,8 @@ use crate::failure::{Failure, Outcome};
 /// Networks of more multiply-adds an image take half the repeats, and no part in attacks and in the
 /// tables of ours alone.
 const HEAVY: u64 = 2_000_000_000;
+/// Of loading a checkpoint: until its SHA-256 is there as well.
+pub(super) const WITH_DIGEST: &str = "with digest";
 /// Batch sizes of the table of batch sizes.
 const BATCHES: [usize; 5] = [16, 32, 64, 128, 256];
 
@@ -116,7 +118,8 @@ impl Ground<'_> {
         Ok(races)
     }
 
-    fn is_heavy(&self, at: usize) -> bool {
+    /// Whether a network takes part in the main races of steps alone.
+    pub(super) fn is_heavy(&self, at: usize) -> bool {
         self.subjects[at].network.multiply_adds() > HEAVY
     }
 
@@ -146,6 +149,10 @@ impl Ground<'_> {
         if row.threads && self.has("threads") && light && self.threads > 1 {
             let job = Job { threads: 1, ..ours.clone() };
             contenders.push(contender("cure, 1 thread".into(), job, true));
+        }
+        if row.kind == Kind::Checkpoint {
+            let job = Job { form: WITH_DIGEST.into(), ..ours.clone() };
+            contenders.push(contender("cure, waiting for the SHA-256".into(), job, true));
         }
         for rival in row.rivals.iter().filter(|_| self.rival.is_some()) {
             let compiles = rival.compile && self.rival.is_some_and(|v| v.compiler.is_some());
@@ -196,6 +203,7 @@ impl Ground<'_> {
             },
             gradients: None,
             double: false,
+            plain_sums: cure_tensor::ops::takes_plain_sums(),
         }
     }
 }

@@ -28,10 +28,13 @@ impl Python {
     fn command(&self, threads: usize) -> Command {
         let mut command = Command::new(&self.program);
         command.env("OMP_NUM_THREADS", threads.to_string());
-        // glibc returns big blocks to the kernel at once and faults them in again every step.
+        // glibc returns big blocks to the kernel at once and faults them in again every step; and large
+        // pages, which our own allocator asks for, are there for the asking.
         command
             .env("MALLOC_MMAP_MAX_", "0")
-            .env("MALLOC_TRIM_THRESHOLD_", (1u64 << 40).to_string());
+            .env("MALLOC_TRIM_THRESHOLD_", (1u64 << 40).to_string())
+            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+            .env("THP_MEM_ALLOC_ENABLE", "1");
         command
     }
 }
@@ -84,7 +87,7 @@ fn command(job: &Job, kind: Kind, python: Option<&Python>) -> Outcome<Command> {
                 Kind::Help => command.arg("--help"),
                 _ => command.args(["bench", "--threads", &job.threads.to_string(), "--job", &text]),
             };
-            if cure_tensor::ops::takes_plain_sums() {
+            if job.plain_sums {
                 command.arg("--plain-sums");
             }
             command

@@ -143,12 +143,7 @@ pub(super) const ROWS: [Row; 15] = [
         rivals: &[Rival { form: "process", ..PLAIN }],
         ..ROW
     },
-    Row {
-        name: "help",
-        kind: Kind::Help,
-        rivals: &[Rival { form: "import torch", ..PLAIN }],
-        ..ROW
-    },
+    Row { name: "help", kind: Kind::Help, ..ROW },
     Row { name: "threads", kind: Kind::Table, ..ROW },
     Row { name: "batch", kind: Kind::Table, ..ROW },
     Row { name: "floors", kind: Kind::Table, ..ROW },

@@ -69,25 +69,37 @@ impl<'a> Source<'a> {
             "row",
             "network, batch",
             "cure, MiB",
+            "before its first step",
             "rival",
             "rival, MiB",
             "before its first step",
             "rival ÷ cure",
+            "of what steps add",
         ];
         let mut table = Table::new("", columns);
         for (at, race) in self.races(Place::Main) {
             let Some(ours) = self.record(at, 0).peak() else { continue };
+            let before = self.record(at, 0).most(|found| found.baseline_mib);
             for rival in self.results.leaders(at) {
                 let theirs = self.record(at, rival);
+                let theirs_before = theirs.most(|found| found.baseline_mib);
                 let ratio = theirs.peak().map(|peak| peak / ours);
+                let added = |peak: Option<f64>, before: Option<f64>| Some(peak? - before?);
+                let net = added(theirs.peak(), theirs_before).zip(added(Some(ours), before));
+                let shown = |ratio: Option<f64>| match ratio {
+                    Some(ratio) if ratio.is_finite() => Cell::Number(ratio, 2),
+                    _ => Cell::Missing,
+                };
                 table = table.row([
                     race.row.name.into(),
                     self.network(race),
                     mib(Some(ours)),
+                    mib(before),
                     race.contenders[rival].name.as_str().into(),
                     mib(theirs.peak()),
-                    mib(theirs.most(|found| found.baseline_mib)),
-                    ratio.map_or(Cell::Missing, |ratio| Cell::Number(ratio, 2)),
+                    mib(theirs_before),
+                    shown(ratio),
+                    shown(net.map(|(theirs, ours)| theirs / ours)),
                 ]);
             }
         }
@@ -114,6 +126,7 @@ impl<'a> Source<'a> {
             "cure, GFLOP/s",
             "floor ÷ cure",
             "floor ÷ rival",
+            "products taken ÷ cure",
         ];
         let mut table = Table::new("", columns);
         for (at, race) in self.races(Place::Main) {
@@ -125,6 +138,8 @@ impl<'a> Source<'a> {
             let floor = floor_ms(work, passes, race.batch, gflops, gbytes);
             let operations = 2.0 * work.multiply_adds as f64 * passes * race.batch as f64;
             let best = self.results.leaders(at).first().and_then(|&at_| self.record(at, at_).ms());
+            let products = self.record(at, 0).last().and_then(|found| found.products);
+            let taken = products.map(|products| 2.0 * products as f64 / (gflops * 1e6));
             table = table.row([
                 race.row.name.into(),
                 self.network(race),
@@ -133,6 +148,7 @@ impl<'a> Source<'a> {
                 Cell::Number(operations / (ours.median * 1e6), 0),
                 Cell::Number(floor / ours.median, 2),
                 best.map_or(Cell::Missing, |best| Cell::Number(floor / best.median, 2)),
+                taken.map_or(Cell::Missing, |taken| Cell::Number(taken / ours.median, 2)),
             ]);
         }
         table
@@ -265,11 +281,14 @@ pub(super) fn agreements(found: &[Agreement]) -> Table {
         "rival",
         "cure, worst tensor",
         "cure, all",
+        "plain sums, worst tensor",
+        "plain sums, all",
         "PyTorch float32, worst tensor",
         "PyTorch float32, all",
     ];
     found.iter().fold(Table::new("", columns), |table, one| {
-        let numbers = [one.ours.worst, one.ours.whole, one.theirs.worst, one.theirs.whole];
+        let found = [&one.ours, &one.plain, &one.theirs];
+        let numbers = found.into_iter().flat_map(|found| [found.worst, found.whole]);
         let names = [&one.row, &one.model, &one.form];
         let names = names.into_iter().map(|name| Cell::from(name.as_str()));
         table.row(names.chain(numbers.map(|error| format!("{error:.1e}").into())))

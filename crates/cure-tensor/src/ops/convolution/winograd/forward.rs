@@ -1,3 +1,5 @@
+//! The convolution and its pull back on transformed tiles, block by block.
+
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};

@@ -104,9 +104,9 @@ impl Packed {
     }
 }
 
-/// Gᵀ m G of `sum`, `[36][rows][columns]` with columns in whole vectors and points apart: calls `put(row, column, taps)` with
-/// the nine taps of each pair of channels. `size` is
-/// rows times columns; `scratch` holds nine vectors.
+/// Gᵀ m G of `sum`, `[36][rows][columns]` with columns in whole vectors and points apart: calls
+/// `put(row, column, taps)` with the nine taps of each pair of channels. `size` is rows times columns;
+/// `scratch` holds nine vectors.
 #[inline(always)]
 pub(super) fn transform_adjoint<S: Simd, C: WeightScheme>(
     simd: S,

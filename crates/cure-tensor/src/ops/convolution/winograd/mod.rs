@@ -14,6 +14,7 @@ mod kernel;
 mod output;
 mod points;
 mod scheme;
+mod sums;
 mod tiling;
 
 pub(super) use forward::{correlate, pull_back};
@@ -44,4 +45,12 @@ pub(super) fn applies(geometry: &Geometry) -> bool {
         && !takes_plain_sums()
         && geometry.channels_in.min(geometry.channels_out) >= FEWEST_CHANNELS
         && saves()
+}
+
+/// Products of a pair of channels over the batch.
+pub(super) fn products(geometry: &Geometry) -> usize {
+    match geometry.window.stride {
+        1 => Tiling::new::<Same>(geometry, false).products::<Same>(),
+        _ => Tiling::new::<Halving>(geometry, false).products::<Halving>(),
+    }
 }

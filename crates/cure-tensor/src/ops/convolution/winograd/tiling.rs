@@ -40,6 +40,11 @@ impl Tiling {
         [self.input, self.output].map(|[height, width]| self.batch * height * width)
     }
 
+    /// Products of a pair of channels over the batch, boundary tiles included.
+    pub(super) fn products<C: Scheme>(&self) -> usize {
+        self.rows() * self.across * C::POINTS * C::POINTS
+    }
+
     /// Multiply-adds of the plain convolution for each that the transformed one spends, boundary
     /// tiles included.
     pub(super) fn saving<C: Scheme>(geometry: &Geometry) -> f64 {

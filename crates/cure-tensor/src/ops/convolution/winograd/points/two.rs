@@ -1,6 +1,5 @@
 //! F(4, 2): four outputs of a correlation with two taps from five products instead of eight, at the
-//! points ±½, ±1 and ∞. Of the nine choices that we tried they round least: two fifths of 0, ±1, ½, ∞ and a
-//! seventh of ±1, ±2, ∞ (`docs/decisions.md`).
+//! points ±½, ±1 and ∞, which of those that we tried round least (`docs/decisions.md`).
 //!
 //! The divisors of Lagrange's formula are kept with the taps: ∓¾ at ±½, ±1½ at ±1, 1 at ∞.
 
