@@ -148,3 +148,20 @@ fn curvature_is_measured_when_it_is_due_and_changes_nothing() {
     let found = measured.rows[2].curvature.unwrap();
     assert!(found.frobenius > found.gradient_sign && found.gradient_sign > 0.0, "{found:?}");
 }
+
+#[test]
+fn a_scheduled_parameter_is_what_the_epoch_is_trained_with() {
+    let constant = |eps: &str| TrainingConfig {
+        epochs: 1,
+        learning_rate: "8e-4".parse().unwrap(),
+        objective: format!("fgsm-at:eps={eps}").parse().unwrap(),
+        ..short()
+    };
+    let schedules = [("eps".to_owned(), "steps:1/255x1,8/255x1".parse().unwrap())].into();
+    let scheduled = finished(&TrainingConfig { schedules, epochs: 2, ..constant("4/255") });
+    let found: Vec<f64> = scheduled.rows.iter().map(|row| row.scheduled["eps"]).collect();
+    assert_eq!(found, [1.0 / 255.0, 8.0 / 255.0]);
+    let loss = |eps: &str| finished(&constant(eps)).rows[0].loss;
+    assert_eq!(scheduled.rows[0].loss, loss("1/255"));
+    assert_ne!(loss("1/255"), loss("4/255"));
+}
