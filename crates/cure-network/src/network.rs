@@ -59,6 +59,12 @@ impl Gradients {
         Ok(self)
     }
 
+    /// `factor · self`.
+    pub fn scaled(self, factor: f32) -> Self {
+        let scaled = |tensor: Option<Tensor>| tensor.map(|tensor| ops::scale(factor, tensor));
+        Self { tensors: self.tensors.into_iter().map(scaled).collect() }
+    }
+
     /// The Euclidean norm over all parameters.
     pub fn norm(&self) -> f64 {
         let squares = |tensor: &Tensor| -> f64 {

@@ -1,30 +1,27 @@
 //! A run at one moment: network, optimiser, position, sums and the best so far, in one file.
 //!
-//! The file is safetensors. Its metadata hold one key, a JSON text with everything that is no
-//! tensor and with a SHA-256 over that and over every tensor's name, shape and values, so that a
-//! damaged file is told from a whole one. No random state is needed: shuffling, augmentation and
-//! directions are pure functions of seed, epoch and index.
+//! The file is safetensors with a seal ([`sealed`](crate::sealed)). No random state is needed:
+//! shuffling, augmentation and directions are pure functions of seed, epoch and index.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use cure_network::{Network, Normalization};
 use cure_tensor::Tensor;
-use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::config::is_default;
 use crate::error::{Result, TrainingError};
-use crate::file;
-use crate::optimizer::{Optimizer, OptimizerOptions};
+use crate::moment::{Counts, Moment, Tensors, prefixed};
+use crate::optimizer::OptimizerOptions;
+use crate::overfitting::Attacked;
+use crate::sealed;
 
-/// The metadata key.
-const KEY: &str = "cure.checkpoint";
-/// Raised when an older program could not read the file.
+/// Raised when an older program could not read the file of a run that it could have made.
 const FORMAT: u32 = 1;
-const NETWORK: &str = "network/";
-const OPTIMIZER: &str = "optimizer/";
 const BEST: &str = "best/";
+/// What stands before the names of what training moves, now and at the reference epoch.
+const NOW: &str = "";
+const KEPT: &str = "kept/";
 
 /// The next step to take: a batch of an epoch, both counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,6 +40,7 @@ impl std::fmt::Display for Position {
 
 /// Sums over the batches of an epoch that are done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EpochSums {
     /// Σ loss over samples.
     pub loss: f64,
@@ -52,6 +50,15 @@ pub struct EpochSums {
     pub correct: usize,
     /// Samples seen.
     pub samples: usize,
+    /// Σ over steps of the gradient's norm before it was clipped; 0 without clipping.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gradient_norm: f64,
+    /// Steps whose gradient's norm that is; 0 without clipping.
+    #[serde(skip_serializing_if = "is_default")]
+    pub norms: usize,
+    /// Steps whose gradient was clipped.
+    #[serde(skip_serializing_if = "is_default")]
+    pub clipped: usize,
     /// Seconds spent.
     pub seconds: f64,
 }
@@ -63,6 +70,28 @@ pub struct Best {
     pub epoch: usize,
     /// What it was chosen by: an accuracy, as a fraction.
     pub metric: f64,
+    /// The first epoch that was as good: since then there was none better.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub since: usize,
+}
+
+/// Why a run ended before its last epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// No epoch was better for as many epochs as `patience` says.
+    Patience,
+    /// Catastrophic overfitting.
+    Overfitting,
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Patience => "no epoch was better for as many epochs as patience says",
+            Self::Overfitting => "catastrophic overfitting",
+        })
+    }
 }
 
 /// What a run is of: a checkpoint only continues a run of the same.
@@ -82,7 +111,27 @@ pub struct Identity {
     pub data: String,
 }
 
-/// Everything of a checkpoint that is no tensor.
+/// The watch for catastrophic overfitting.
+#[derive(Clone, Default)]
+pub struct Watch {
+    /// The reference: the measured epoch with the highest accuracy under attack so far.
+    pub best: Option<Attacked>,
+    /// That epoch's end, where a roll-back may need it.
+    pub kept: Option<Moment>,
+    /// Roll-backs so far.
+    pub roll_backs: usize,
+}
+
+/// [`Watch`] without its tensors.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct WatchState {
+    best: Option<Attacked>,
+    kept: Option<Counts>,
+    roll_backs: usize,
+}
+
+/// Everything of a checkpoint that is no tensor. What only some runs have is left out of the
+/// others' files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
@@ -94,12 +143,12 @@ struct State {
     best: Option<Best>,
     optimizer: OptimizerOptions,
     optimizer_steps: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    sha256: String,
-    state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    average_updates: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    watch: Option<WatchState>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<Ending>,
 }
 
 /// A run at one moment.
@@ -113,52 +162,14 @@ pub struct Checkpoint {
     pub images_seen: u64,
     /// Sums of the epoch in progress.
     pub sums: EpochSums,
-    /// The network.
-    pub network: Network,
-    /// The optimiser.
-    pub optimizer: Optimizer,
+    /// Network, optimiser and average.
+    pub moment: Moment,
     /// The epoch chosen so far, and its network.
     pub best: Option<(Best, Network)>,
-}
-
-/// A tensor's values as the bytes of the file.
-struct LittleEndian<'a>(&'a Tensor);
-
-impl View for LittleEndian<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.0.shape()
-    }
-
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.0.host().iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.0.len() * size_of::<f32>()
-    }
-}
-
-/// SHA-256 over the state and, in order of their names, the tensors.
-fn seal<'a>(
-    state: &State,
-    tensors: impl Iterator<Item = (&'a str, &'a [usize], std::borrow::Cow<'a, [u8]>)>,
-) -> String {
-    let mut digest = Sha256::new();
-    // The state is plain data with string keys: it always has a JSON text.
-    digest.update(serde_json::to_string(state).unwrap_or_default());
-    for (name, shape, data) in tensors {
-        digest.update(format!("\n{name}{shape:?}\n"));
-        digest.update(&data);
-    }
-    hexadecimal(&digest.finalize())
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    /// The watch for catastrophic overfitting.
+    pub watch: Watch,
+    /// Why it ended before its last epoch, if it did.
+    pub ended: Option<Ending>,
 }
 
 impl Checkpoint {
@@ -167,6 +178,12 @@ impl Checkpoint {
     /// # Errors
     /// [`TrainingError::Io`]; what was at `path` is then still there.
     pub fn write(&self, path: &Path) -> Result<()> {
+        let Counts { optimizer_steps, average_updates } = self.moment.counts();
+        let watch = WatchState {
+            best: self.watch.best,
+            kept: self.watch.kept.as_ref().map(Moment::counts),
+            roll_backs: self.watch.roll_backs,
+        };
         let state = State {
             format: FORMAT,
             identity: self.identity.clone(),
@@ -174,32 +191,20 @@ impl Checkpoint {
             images_seen: self.images_seen,
             sums: self.sums,
             best: self.best.as_ref().map(|(best, _)| *best),
-            optimizer: self.optimizer.options(),
-            optimizer_steps: self.optimizer.steps(),
+            optimizer: self.moment.optimizer.options(),
+            optimizer_steps,
+            average_updates,
+            watch: (watch != WatchState::default()).then_some(watch),
+            ended: self.ended,
         };
-        let mut tensors = prefixed(NETWORK, self.network.state());
-        tensors.extend(prefixed(OPTIMIZER, self.optimizer.state(&self.network)));
+        let mut tensors = self.moment.tensors(NOW);
         if let Some((_, network)) = &self.best {
             tensors.extend(prefixed(BEST, network.state()));
         }
-        tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let views: Vec<(&str, LittleEndian<'_>)> =
-            tensors.iter().map(|(name, tensor)| (name.as_str(), LittleEndian(tensor))).collect();
-        let parts = views.iter().map(|(name, view)| (*name, view.shape(), view.data()));
-        let sealed = Sealed { sha256: seal(&state, parts), state };
-        let refuse = |reason: String| TrainingError::Checkpoint { path: path.to_owned(), reason };
-        let text = serde_json::to_string(&sealed).map_err(|error| refuse(error.to_string()))?;
-        let metadata = HashMap::from([(KEY.to_owned(), text)]);
-        file::replace(path, |partial| {
-            safetensors::serialize_to_file(views, Some(metadata), partial).map_err(|error| {
-                match error {
-                    safetensors::SafeTensorError::IoError(source) => {
-                        TrainingError::io("write", partial)(source)
-                    }
-                    other => refuse(other.to_string()),
-                }
-            })
-        })
+        if let Some(kept) = &self.watch.kept {
+            tensors.extend(kept.tensors(KEPT));
+        }
+        sealed::write(path, state, tensors)
     }
 
     /// Reads a checkpoint of a run of `like`'s architecture and normalisation.
@@ -208,52 +213,37 @@ impl Checkpoint {
     /// [`TrainingError::Checkpoint`] if the file is damaged or of another network,
     /// [`TrainingError::Io`] if it cannot be read.
     pub fn read(path: &Path, like: &Network) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(TrainingError::io("read", path))?;
-        let refuse = |reason: String| TrainingError::Checkpoint { path: path.to_owned(), reason };
-        let (state, tensors) =
-            decode(&bytes).map_err(|reason| refuse(format!("it is damaged: {reason}")))?;
+        let (state, tensors) = decode(path)?;
         let identity = state.identity;
         let expected = (like.architecture().name(), like.normalization());
         if (identity.architecture.as_str(), &identity.normalization)
             != (expected.0.as_str(), expected.1)
         {
-            return Err(refuse(format!(
+            let reason = format!(
                 "it is of `{}` with normalization {}, not of `{}` with {}",
                 identity.architecture, identity.normalization, expected.0, expected.1
-            )));
+            );
+            return Err(TrainingError::Checkpoint { path: path.to_owned(), reason });
         }
-        let part = |prefix: &str| -> Vec<(String, Tensor)> {
-            let named = tensors.iter().filter_map(|(name, tensor)| {
-                Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
-            });
-            named.collect()
-        };
-        let network = |prefix: &str| {
-            let (architecture, normalization) =
-                (like.architecture().clone(), like.normalization().clone());
-            Network::from_state(architecture, normalization, &part(prefix))
-                .map_err(|error| refuse(error.to_string()))
-        };
-        let current = network(NETWORK)?;
-        let optimizer = Optimizer::from_state(
-            state.optimizer,
-            &current,
-            state.optimizer_steps,
-            &part(OPTIMIZER),
-        )
-        .map_err(|error| refuse(error.to_string()))?;
-        let best = match state.best {
-            Some(best) => Some((best, network(BEST)?)),
-            None => None,
-        };
+        let tensors = Tensors { path, like, tensors };
+        let (optimizer_steps, average_updates) = (state.optimizer_steps, state.average_updates);
+        let counts = Counts { optimizer_steps, average_updates };
+        let watch = state.watch.unwrap_or_default();
+        let kept = watch.kept.map(|counts| tensors.moment(KEPT, state.optimizer, counts));
+        let best = state.best.map(|best| Ok::<_, TrainingError>((best, tensors.network(BEST)?)));
         Ok(Self {
             identity,
             position: state.position,
             images_seen: state.images_seen,
             sums: state.sums,
-            network: current,
-            optimizer,
-            best,
+            moment: tensors.moment(NOW, state.optimizer, counts)?,
+            best: best.transpose()?,
+            watch: Watch {
+                best: watch.best,
+                kept: kept.transpose()?,
+                roll_backs: watch.roll_backs,
+            },
+            ended: state.ended,
         })
     }
 
@@ -262,44 +252,19 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn read_position(path: &Path) -> Result<Position> {
-        let bytes = std::fs::read(path).map_err(TrainingError::io("read", path))?;
-        let decoded = decode(&bytes).map_err(|reason| TrainingError::Checkpoint {
-            path: path.to_owned(),
-            reason: format!("it is damaged: {reason}"),
-        })?;
-        Ok(decoded.0.position)
+        Ok(decode(path)?.0.position)
     }
 }
 
-fn prefixed(prefix: &str, tensors: Vec<(String, Tensor)>) -> Vec<(String, Tensor)> {
-    tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)).collect()
-}
-
-/// The state and the tensors of a whole file, or what is wrong with it.
-fn decode(bytes: &[u8]) -> std::result::Result<(State, Vec<(String, Tensor)>), String> {
-    let told = |error: &dyn std::fmt::Display| error.to_string();
-    // Compares the sizes that the header declares with the file's before anything is taken.
-    let file = SafeTensors::deserialize(bytes).map_err(|error| told(&error))?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| told(&error))?;
-    let text = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    let text = text.ok_or(format!("its metadata lack `{KEY}`"))?;
-    let sealed: Sealed = serde_json::from_str(text).map_err(|error| told(&error))?;
-    if sealed.state.format != FORMAT {
-        return Err(format!("format {}, this program reads {FORMAT}", sealed.state.format));
-    }
-    let mut views = file.tensors();
-    views.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let parts = views.iter().map(|(name, view)| (name.as_str(), view.shape(), view.data().into()));
-    if seal(&sealed.state, parts) != sealed.sha256 {
-        return Err("its contents do not have the SHA-256 that it states".into());
-    }
-    let tensor = |(name, view): &(String, safetensors::tensor::TensorView<'_>)| {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("`{name}` is of type {:?}", view.dtype()));
-        }
-        let values = view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
-        let tensor = Tensor::new(view.shape(), values.collect()).map_err(|error| told(&error))?;
-        Ok((name.clone(), tensor))
+fn decode(path: &Path) -> Result<(State, Vec<(String, Tensor)>)> {
+    let bytes = std::fs::read(path).map_err(TrainingError::io("read", path))?;
+    let damaged = |reason: String| {
+        let reason = format!("it is damaged: {reason}");
+        TrainingError::Checkpoint { path: path.to_owned(), reason }
     };
-    Ok((sealed.state, views.iter().map(tensor).collect::<std::result::Result<_, String>>()?))
+    let (state, tensors) = sealed::read::<State>(&bytes).map_err(damaged)?;
+    if state.format != FORMAT {
+        return Err(damaged(format!("format {}, this program reads {FORMAT}", state.format)));
+    }
+    Ok((state, tensors))
 }

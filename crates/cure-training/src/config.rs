@@ -1,16 +1,20 @@
 use std::num::NonZeroUsize;
 
-use cure_data::{Augmentation, Dataset, ValidationSize};
+use cure_data::{Augmentation, Dataset};
 use cure_network::{Network, NetworkError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::hexadecimal;
+use crate::curvature::CurvatureOptions;
 use crate::error::{Result, TrainingError};
 use crate::objective::Objective;
 use crate::optimizer::OptimizerOptions;
-use crate::schedule::{LearningRate, ValueSchedule};
-use crate::validation::ValidationAttack;
+use crate::overfitting::OnOverfitting;
+use crate::schedule::{LearningRate, ParameterSchedules, ValueSchedule};
+use crate::sealed::hexadecimal;
+use crate::selection::Selection;
+use crate::validation::{Validation, ValidationAttack};
+use crate::{average, clipping};
 
 /// Everything that decides a training run but the network it starts from and the data. Saved as
 /// `config.toml` it reproduces the run.
@@ -21,6 +25,10 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Samples a step; default 128.
     pub batch: usize,
+    /// Parts that each batch is taken in, one after the other, for less memory; default 1.
+    /// BatchNorm over the batch then sees the part.
+    #[serde(skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Leave out the last batch of an epoch where it is smaller; default false.
     pub drop_last: bool,
     /// Use only this many images in each epoch, other ones each time, for short epochs; default
@@ -31,12 +39,39 @@ pub struct TrainingConfig {
     pub seed: u64,
     /// The learning rate; default `8e-4`.
     pub learning_rate: LearningRate,
+    /// Epochs, also a part of one, over which the learning rate rises from 0 to its schedule;
+    /// default 0.
+    #[serde(skip_serializing_if = "is_default")]
+    pub warm_up: f64,
+    /// The learning rate of BatchNorm's scale and shift, as a multiple of the others'; default 1.
+    /// 0 leaves them as they are.
+    #[serde(skip_serializing_if = "is_one")]
+    pub batch_norm_rate: f64,
+    /// The largest ℓ2 norm of a gradient over all parameters: longer ones are shortened to it;
+    /// default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Decay of a moving average of the weights, as 0.999; default none. Where there is one, it is
+    /// what is validated, chosen and exported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
     /// h, the length of the regulariser's step in its scale; default 0. Only CURE uses it.
     pub h: ValueSchedule,
     /// γ, the regulariser's weight; default 0. Only CURE uses it.
     pub gamma: ValueSchedule,
     /// Which epoch's weights are chosen; default `auto`.
     pub selection: Selection,
+    /// End the run when no epoch was better, by what is chosen by, than one so many epochs ago;
+    /// default never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// What is done about catastrophic overfitting, where there is a validation attack: `warn` (the
+    /// default), `stop` or `roll-back`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_overfitting: OnOverfitting,
+    /// How often a run may be rolled back; then it ends. Default 3.
+    #[serde(skip_serializing_if = "is_usual_roll_backs")]
+    pub roll_backs: usize,
     /// Seconds between checkpoints within an epoch (each epoch ends with one as well); default
     /// 120. It does not change the result.
     pub checkpoint_seconds: f64,
@@ -46,6 +81,10 @@ pub struct TrainingConfig {
     pub keep_every: Option<usize>,
     /// What is minimised; default `method = "standard"`.
     pub objective: Objective,
+    /// Schedules for parameters of the objective, by their names in `objective`: `eps =
+    /// "linear:1/255..8/255@5"`. They override what is said there. Default none.
+    #[serde(skip_serializing_if = "ParameterSchedules::is_empty")]
+    pub schedules: ParameterSchedules,
     /// Default Adam.
     pub optimizer: OptimizerOptions,
     /// Crop and flip; default padding 4 and flip.
@@ -53,41 +92,25 @@ pub struct TrainingConfig {
     /// Samples set aside from the training split to choose by; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
-}
-
-/// Which samples are set aside, and how they are attacked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Validation {
-    /// `{ fraction = 0.1 }` (the default) or `{ count = 5000 }`.
-    pub size: ValidationSize,
-    /// Decides which samples; default 0.
-    pub seed: u64,
-    /// An attack on them; default none.
+    /// Curvature on a fixed sample of the training images; default none. It does not change the
+    /// result.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub attack: Option<ValidationAttack>,
+    pub curvature: Option<CurvatureOptions>,
 }
 
-impl Default for Validation {
-    fn default() -> Self {
-        Self { size: ValidationSize::Fraction(0.1), seed: 0, attack: None }
-    }
+/// Whether a setting need not be written: files of runs without it stay as they were.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
-/// Which epoch's weights a run chooses. Of equal epochs it is the latest.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Selection {
-    /// The best under attack if there is an attack, else by clean accuracy if there are validation
-    /// samples, else the last.
-    #[default]
-    Auto,
-    /// The highest accuracy under the validation attack, among epochs where it was measured.
-    BestRobust,
-    /// The highest clean accuracy on the validation samples.
-    BestClean,
-    /// The last epoch.
-    Last,
+fn is_one<T: PartialEq + From<u8>>(value: &T) -> bool {
+    *value == T::from(1)
+}
+
+const ROLL_BACKS: usize = 3;
+
+fn is_usual_roll_backs(value: &usize) -> bool {
+    *value == ROLL_BACKS
 }
 
 impl Default for TrainingConfig {
@@ -95,19 +118,29 @@ impl Default for TrainingConfig {
         Self {
             epochs: 20,
             batch: 128,
+            accumulate: 1,
             drop_last: false,
             images_per_epoch: None,
             seed: 0,
             learning_rate: LearningRate::Constant(8e-4),
+            warm_up: 0.0,
+            batch_norm_rate: 1.0,
+            clip_norm: None,
+            average: None,
             h: ValueSchedule::Constant(0.0),
             gamma: ValueSchedule::Constant(0.0),
             selection: Selection::Auto,
+            patience: None,
+            on_overfitting: OnOverfitting::Warn,
+            roll_backs: ROLL_BACKS,
             checkpoint_seconds: 120.0,
             keep_every: None,
             objective: Objective::default(),
+            schedules: ParameterSchedules::new(),
             optimizer: OptimizerOptions::default(),
             augmentation: Augmentation::default(),
             validation: None,
+            curvature: None,
         }
     }
 }
@@ -124,8 +157,10 @@ impl TrainingConfig {
         };
         at_least_one("epochs", self.epochs)?;
         at_least_one("batch", self.batch)?;
+        at_least_one("accumulate", self.accumulate)?;
         at_least_one("images_per_epoch", self.images_per_epoch.unwrap_or(1))?;
         at_least_one("keep_every", self.keep_every.unwrap_or(1))?;
+        at_least_one("patience", self.patience.unwrap_or(1))?;
         for seed in [self.seed, self.validation.as_ref().map_or(0, |validation| validation.seed)] {
             if i64::try_from(seed).is_err() {
                 let accepted = format!("0 to {}, the largest integer of TOML", i64::MAX);
@@ -136,31 +171,17 @@ impl TrainingConfig {
             let value = self.checkpoint_seconds;
             return Err(TrainingError::setting("checkpoint_seconds", value, "above 0"));
         }
-        // A schedule made in code rather than read has not been checked yet.
-        self.learning_rate.to_string().parse::<LearningRate>()?;
-        for (name, schedule) in [("h", &self.h), ("gamma", &self.gamma)] {
-            schedule.to_string().parse::<ValueSchedule>()?;
-            if let Some(value) = schedule.extremes().into_iter().find(|&value| value < 0.0) {
-                return Err(TrainingError::setting(name, value, "0 or more"));
-            }
-        }
         self.objective.check()?;
+        self.check_schedules()?;
         self.optimizer.check()?;
         let attack = self.attack();
         if let Some(attack) = attack {
             attack.check()?;
         }
-        match self.selection {
-            Selection::BestRobust if attack.is_none() => {
-                let accepted = "auto, best-clean or last without a validation attack";
-                Err(TrainingError::setting("selection", "best-robust", accepted))
-            }
-            Selection::BestClean if self.validation.is_none() => {
-                let accepted = "auto or last without validation samples";
-                Err(TrainingError::setting("selection", "best-clean", accepted))
-            }
-            _ => Ok(()),
-        }
+        self.clip_norm.map_or(Ok(()), clipping::check)?;
+        self.average.map_or(Ok(()), average::check)?;
+        self.curvature.map_or(Ok(()), |curvature| curvature.check())?;
+        self.check_selection()
     }
 
     /// The attack on the validation samples.
@@ -227,19 +248,10 @@ impl TrainingConfig {
         }
     }
 
-    /// What is chosen by, with `auto` resolved.
-    pub(crate) fn criterion(&self) -> Selection {
-        match (self.selection, &self.validation, self.attack()) {
-            (Selection::Auto, _, Some(_)) => Selection::BestRobust,
-            (Selection::Auto, Some(_), None) => Selection::BestClean,
-            (Selection::Auto, None, None) => Selection::Last,
-            (chosen, ..) => chosen,
-        }
-    }
-
     /// SHA-256 of everything here that decides the result.
     pub(crate) fn fingerprint(&self) -> Result<String> {
-        let deciding = Self { checkpoint_seconds: 1.0, keep_every: None, ..self.clone() };
+        let deciding =
+            Self { checkpoint_seconds: 1.0, keep_every: None, curvature: None, ..self.clone() };
         let text = toml::to_string(&deciding).map_err(|error| TrainingError::Configuration {
             path: "config.toml".into(),
             reason: error.to_string(),

@@ -49,6 +49,20 @@ pub enum TrainingError {
         /// The accepted forms.
         accepted: &'static str,
     },
+    /// A schedule for a parameter that the objective does not have, or not with this number.
+    #[error(
+        "the schedule of `{name}` gives {value}, which the objective does not take: {reason}; \
+         accepted are its own parameters, as `objective` has them, with numbers in their ranges (h \
+         and gamma have keys of their own)"
+    )]
+    Scheduled {
+        /// The parameter's name.
+        name: String,
+        /// A value of the schedule.
+        value: f64,
+        /// Why it is not taken.
+        reason: String,
+    },
     /// A configuration file that cannot be used.
     #[error("configuration `{}`: {reason}", path.display())]
     Configuration {

@@ -4,26 +4,38 @@
 //! The way of a run: a [`TrainingConfig`] says what is minimised and how; a [`RunDirectory`] keeps
 //! configuration, metrics and checkpoints; [`train`] runs the epochs and tells an [`Observer`].
 
+mod accumulate;
+mod average;
 mod checkpoint;
+mod clipping;
 mod config;
+mod curvature;
 mod error;
 mod export;
 mod file;
 mod metrics;
+mod moment;
 mod objective;
 mod observer;
 mod optimizer;
+mod overfitting;
 mod prefetch;
 mod preset;
 mod run_directory;
 mod schedule;
+mod sealed;
+mod selection;
+mod tensorboard;
 mod train;
 mod validation;
 
-pub use checkpoint::{Best, Checkpoint, EpochSums, Identity, Position};
-pub use config::{Selection, TrainingConfig, Validation};
+pub use average::Average;
+pub use checkpoint::{Best, Checkpoint, Ending, EpochSums, Identity, Position, Watch};
+pub use config::TrainingConfig;
+pub use curvature::{Curvature, CurvatureOptions};
 pub use error::{Result, TrainingError};
 pub use metrics::EpochRow;
+pub use moment::Moment;
 pub use objective::{
     AdversarialOptions, BatchNormMode, CureOptions, DeepFoolTrainingOptions, Derivatives,
     Direction, ElleOptions, EpochValues, FgsmAtOptions, FgsmRsOptions, FreeOptions,
@@ -32,9 +44,11 @@ pub use objective::{
     TradesOptions, derivatives, objectives, regularizer,
 };
 pub use observer::{Control, Event, Observer};
-pub use optimizer::{Optimizer, OptimizerOptions};
+pub use optimizer::{Optimizer, OptimizerOptions, Rates};
+pub use overfitting::{Attacked, Consequence, OnOverfitting, Overfitting};
 pub use preset::preset;
 pub use run_directory::{RunDirectory, read_configuration};
-pub use schedule::{LearningRate, Stage, ValueSchedule};
+pub use schedule::{LearningRate, ParameterSchedules, Stage, ValueSchedule};
+pub use selection::Selection;
 pub use train::{Finished, Outcome, train};
-pub use validation::ValidationAttack;
+pub use validation::{Validation, ValidationAttack};

@@ -1,4 +1,9 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::curvature::Curvature;
+use crate::overfitting::Overfitting;
 
 /// A row of `metrics.jsonl`: one epoch. Accuracies are fractions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,12 +21,31 @@ pub struct EpochRow {
     pub validation_accuracy: Option<f64>,
     /// Accuracy of the attacked validation samples after the epoch, where it was measured.
     pub validation_robust_accuracy: Option<f64>,
-    /// The attack behind it.
+    /// Accuracy of the same samples under FGSM at the same ε.
+    #[serde(default)]
+    pub validation_fgsm_accuracy: Option<f64>,
+    /// The attack behind them.
     pub validation_attack: Option<String>,
     /// h in this epoch.
     pub h: f64,
     /// γ in this epoch.
     pub gamma: f64,
+    /// Scheduled parameters of the objective in this epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scheduled: BTreeMap<String, f64>,
+    /// Mean over the epoch's steps of the gradient's ℓ2 norm before it was clipped; none without
+    /// clipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
+    /// Share of the steps whose gradient was clipped; none without clipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clipped: Option<f64>,
+    /// Curvature on the fixed sample after the epoch, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curvature: Option<Curvature>,
+    /// Catastrophic overfitting, where it was found after the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overfitting: Option<Overfitting>,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f64,
     /// Training images used since the start, each as often as it was used.

@@ -1,7 +1,8 @@
 use std::path::Path;
 
-use crate::checkpoint::Position;
+use crate::checkpoint::{Ending, Position};
 use crate::metrics::EpochRow;
+use crate::overfitting::Overfitting;
 
 /// What the training loop reports. Epochs and batches are counted from 1.
 #[derive(Debug)]
@@ -44,12 +45,30 @@ pub enum Event<'a> {
         /// Samples in all.
         total: usize,
     },
+    /// Curvature is being measured.
+    Curvature {
+        /// The epoch.
+        epoch: usize,
+        /// Measurements done.
+        done: usize,
+        /// Measurements in all.
+        total: usize,
+    },
+    /// Catastrophic overfitting was found after an epoch. Shown, it is a sentence.
+    Overfitting(&'a Overfitting),
     /// An epoch is complete.
     EpochEnded {
         /// Its row of `metrics.jsonl`.
         row: &'a EpochRow,
         /// Whether its weights are the ones chosen so far.
         chosen: bool,
+    },
+    /// Training ends before its last epoch.
+    EndsEarly {
+        /// The last epoch trained.
+        epoch: usize,
+        /// Why.
+        ending: Ending,
     },
     /// A checkpoint is on the disk.
     CheckpointSaved {

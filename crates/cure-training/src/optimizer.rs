@@ -1,6 +1,6 @@
 //! Adam and SGD with PyTorch's semantics: what is added to which gradient, in which order.
 
-use cure_network::{Gradients, Network};
+use cure_network::{Gradients, Network, Role};
 use cure_tensor::{Tensor, ops};
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +106,31 @@ impl OptimizerOptions {
     }
 }
 
+/// Learning rates of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// The learning rate.
+    pub all: f64,
+    /// Times this for BatchNorm's scale and shift; 0 leaves them as they are, decay included.
+    pub batch_norm: f64,
+}
+
+impl From<f64> for Rates {
+    /// The same for every parameter.
+    fn from(rate: f64) -> Self {
+        Self { all: rate, batch_norm: 1.0 }
+    }
+}
+
+impl Rates {
+    fn of(&self, role: Role) -> f64 {
+        match role {
+            Role::Scale | Role::Shift => self.all * self.batch_norm,
+            _ => self.all,
+        }
+    }
+}
+
 /// An optimiser at work: its constants, the number of steps taken and its running tensors.
 #[derive(Debug, Clone)]
 pub struct Optimizer {
@@ -149,8 +174,9 @@ impl Optimizer {
         &mut self,
         network: &mut Network,
         gradients: &Gradients,
-        learning_rate: f64,
+        rates: impl Into<Rates>,
     ) -> Result<()> {
+        let rates = rates.into();
         if gradients.tensors().len() != self.running.len()
             || network.tensors().len() != self.running.len()
         {
@@ -166,7 +192,8 @@ impl Optimizer {
         for (position, gradient) in gradients.tensors().iter().enumerate() {
             let Some(gradient) = gradient else { continue };
             let parameter = network.tensors()[position].clone();
-            let moved = self.moved(position, parameter, gradient, learning_rate)?;
+            let rate = rates.of(network.parameters()[position].role);
+            let moved = self.moved(position, parameter, gradient, rate)?;
             network.set_tensor(position, moved)?;
         }
         Ok(())

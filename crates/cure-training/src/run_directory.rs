@@ -1,5 +1,5 @@
-//! A run's folder: `config.toml`, `metrics.jsonl`, `checkpoints/`, the exported weights, and a
-//! lock against a second writer.
+//! A run's folder: `config.toml`, `metrics.jsonl`, the same as a TensorBoard event file,
+//! `checkpoints/`, the exported weights, and a lock against a second writer.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -13,14 +13,21 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Result, TrainingError};
 use crate::file;
 use crate::metrics::EpochRow;
+use crate::tensorboard;
 
 const CONFIGURATION: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
 /// Any of these makes a folder one that holds a run.
-const TRACES: [&str; 5] =
-    [CONFIGURATION, METRICS, CHECKPOINTS, "weights.safetensors", "weights-last.safetensors"];
+const TRACES: [&str; 6] = [
+    CONFIGURATION,
+    METRICS,
+    tensorboard::FILE,
+    CHECKPOINTS,
+    "weights.safetensors",
+    "weights-last.safetensors",
+];
 
 /// A run's folder, locked for as long as this value lives.
 #[derive(Debug)]
@@ -180,12 +187,14 @@ impl RunDirectory {
     /// # Errors
     /// [`TrainingError::Io`].
     pub fn cut_metrics(&self, epochs: usize) -> Result<()> {
-        let kept = self.metrics()?.into_iter().filter(|row| row.epoch <= epochs);
-        let lines: Vec<String> = kept.map(|row| self.line(&row)).collect::<Result<_>>()?;
-        file::replace_text(&self.path.join(METRICS), &lines.concat())
+        let mut rows = self.metrics()?;
+        rows.retain(|row| row.epoch <= epochs);
+        let lines: Vec<String> = rows.iter().map(|row| self.line(row)).collect::<Result<_>>()?;
+        file::replace_text(&self.path.join(METRICS), &lines.concat())?;
+        tensorboard::rewrite(&self.path.join(tensorboard::FILE), &rows)
     }
 
-    /// Adds a row to `metrics.jsonl`.
+    /// Adds a row to `metrics.jsonl` and to the event file.
     ///
     /// # Errors
     /// [`TrainingError::Io`].
@@ -197,7 +206,8 @@ impl RunDirectory {
             file.write_all(line.as_bytes())?;
             file.sync_all()
         };
-        write().map_err(TrainingError::io("write", &path))
+        write().map_err(TrainingError::io("write", &path))?;
+        tensorboard::append(&self.path.join(tensorboard::FILE), &self.metrics()?)
     }
 
     fn line(&self, row: &EpochRow) -> Result<String> {

@@ -1,11 +1,30 @@
 //! Accuracies on the validation samples, clean and under attack.
 
-use cure_attacks::{AttackSpec, EvaluationOptions, EvaluationSet, Silent, evaluate};
-use cure_data::Dataset;
+use cure_attacks::{AttackSpec, EvaluationOptions, EvaluationSet, FgsmOptions, Silent, evaluate};
+use cure_data::{Dataset, ValidationSize};
 use cure_network::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TrainingError};
+
+/// Which samples are set aside, and how they are attacked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Validation {
+    /// `{ fraction = 0.1 }` (the default) or `{ count = 5000 }`.
+    pub size: ValidationSize,
+    /// Decides which samples; default 0.
+    pub seed: u64,
+    /// An attack on them; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attack: Option<ValidationAttack>,
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self { size: ValidationSize::Fraction(0.1), seed: 0, attack: None }
+    }
+}
 
 /// An attack on some of the validation samples after some of the epochs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,20 +70,29 @@ impl ValidationAttack {
         epoch.is_multiple_of(self.every) || epoch == epochs
     }
 
-    /// The positions attacked: evenly spread, because samples may be stored class by class.
-    fn positions(&self, len: usize) -> Vec<usize> {
-        let count = self.samples.min(len);
-        (0..count).map(|index| index * len / count).collect()
+    /// FGSM at the same ε and in the same norm, for the watch for catastrophic overfitting; none
+    /// where the attack has no ε or is FGSM itself.
+    fn fgsm(&self) -> Option<AttackSpec> {
+        let fgsm = FgsmOptions::new(self.spec.norm(), self.spec.epsilon()?);
+        (self.spec.name() != "fgsm").then(|| AttackSpec::new(fgsm))
     }
+}
+
+/// So many of `len` positions, evenly spread, because samples may be stored class by class.
+pub(crate) fn spread(count: usize, len: usize) -> Vec<usize> {
+    let count = count.min(len);
+    (0..count).map(|index| index * len / count).collect()
 }
 
 /// What is measured after an epoch.
 pub(crate) struct Measured {
     pub(crate) clean: f64,
     pub(crate) robust: Option<f64>,
+    /// Under FGSM at the attack's ε.
+    pub(crate) fgsm: Option<f64>,
 }
 
-/// Clean accuracy on all samples and, with an attack, on those attacked. `proceed` is asked before
+/// Clean accuracy on all samples and, with an attack, on those attacked, also under FGSM. `proceed` is asked before
 /// each batch, with the number of samples done and to do; if it says no, there is no result.
 pub(crate) fn measure(
     network: &Network,
@@ -75,8 +103,9 @@ pub(crate) fn measure(
 ) -> Result<Option<Measured>> {
     let frozen = network.frozen()?;
     let everything: Vec<usize> = (0..samples.len()).collect();
-    let attacked = attack.map_or(Vec::new(), |attack| attack.positions(samples.len()));
-    let total = everything.len() + attacked.len();
+    let attacked = attack.map_or(Vec::new(), |attack| spread(attack.samples, samples.len()));
+    let fgsm = attack.and_then(ValidationAttack::fgsm);
+    let total = everything.len() + attacked.len() * (1 + usize::from(fgsm.is_some()));
     let options = EvaluationOptions { seed, preflight: false, ..EvaluationOptions::default() };
     let mut done = 0;
     // The share of the samples at `positions` that stand under all of `attacks`.
@@ -95,9 +124,18 @@ pub(crate) fn measure(
         Ok(Some(count as f64 / positions.len().max(1) as f64))
     };
     let Some(clean) = standing(&everything, &[])? else { return Ok(None) };
-    let Some(attack) = attack else { return Ok(Some(Measured { clean, robust: None })) };
-    let robust = standing(&attacked, std::slice::from_ref(&attack.spec))?;
-    Ok(robust.map(|robust| Measured { clean, robust: Some(robust) }))
+    let Some(attack) = attack else {
+        return Ok(Some(Measured { clean, robust: None, fgsm: None }));
+    };
+    let Some(robust) = standing(&attacked, std::slice::from_ref(&attack.spec))? else {
+        return Ok(None);
+    };
+    let mut measured = Measured { clean, robust: Some(robust), fgsm: None };
+    if let Some(fgsm) = fgsm {
+        let Some(share) = standing(&attacked, &[fgsm])? else { return Ok(None) };
+        measured.fgsm = Some(share);
+    }
+    Ok(Some(measured))
 }
 
 #[cfg(test)]
@@ -112,9 +150,19 @@ mod tests {
             every: 3,
             ..ValidationAttack::new("pgd:eps=8/255".parse().unwrap())
         };
-        assert_eq!(attack.positions(10), [0, 2, 5, 7]);
-        assert_eq!(attack.positions(3), [0, 1, 2]);
+        assert_eq!(spread(attack.samples, 10), [0, 2, 5, 7]);
+        assert_eq!(spread(attack.samples, 3), [0, 1, 2]);
         let due: Vec<usize> = (1..=8).filter(|&epoch| attack.is_due(epoch, 8)).collect();
         assert_eq!(due, [3, 6, 8]);
+    }
+
+    #[test]
+    fn fgsm_has_the_attacks_radius_and_norm() {
+        let fgsm = |text: &str| ValidationAttack::new(text.parse().unwrap()).fgsm();
+        let expected = |text: &str| Some(text.parse::<AttackSpec>().unwrap());
+        assert_eq!(fgsm("pgd:eps=8/255,steps=3"), expected("fgsm:eps=8/255"));
+        assert_eq!(fgsm("pgd:norm=l2,eps=0.5"), expected("fgsm:norm=l2,eps=0.5"));
+        assert_eq!(fgsm("fgsm:eps=8/255"), None);
+        assert_eq!(fgsm("deepfool"), None);
     }
 }

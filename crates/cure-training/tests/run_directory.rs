@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{residual, resume, short, start};
+use common::{everything, residual, result, resume, short, start};
 use cure_training::{
     Checkpoint, CureOptions, Objective, OptimizerOptions, Outcome, RunDirectory, TrainingConfig,
     TrainingError, Validation,
@@ -57,7 +57,7 @@ fn config_toml_gives_the_configuration_back() {
         seed: i64::MAX as u64,
         ..TrainingConfig::default()
     };
-    for config in [TrainingConfig::default(), short(), sgd] {
+    for config in [TrainingConfig::default(), short(), everything(), sgd] {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDirectory::create(folder.path(), &config).unwrap();
         assert_eq!(run.configuration::<TrainingConfig>().unwrap(), config);
@@ -78,6 +78,9 @@ fn a_key_that_is_not_known_is_named() {
         ("h = \"linear:0..1\"", "linear:FROM..TO@EPOCHS"),
         ("learning_rate = 0", "above 0"),
         ("[validation.attack]\nspec = \"pgd:eps=8\"", "did you mean 8/255"),
+        ("on_overfitting = \"pray\"", "unknown variant `pray`"),
+        ("[curvature]\nsample = 3", "unknown field `sample`"),
+        ("[schedules]\neps = \"ramp:1\"", "linear:FROM..TO@EPOCHS"),
     ] {
         std::fs::write(&path, text).unwrap();
         let error = cure_training::read_configuration::<TrainingConfig>(&path).unwrap_err();
@@ -91,7 +94,7 @@ fn checkpoints_come_back_as_they_were() {
     start(folder.path(), &short(), Some(8)).unwrap();
     let run = RunDirectory::resume(folder.path()).unwrap();
     let checkpoint = run.checkpoint(&residual(0)).unwrap().unwrap();
-    assert_eq!(checkpoint.optimizer.steps(), 8);
+    assert_eq!(checkpoint.moment.optimizer.steps(), 8);
     assert_eq!(checkpoint.images_seen, 270 + 2 * 50);
     assert_eq!(checkpoint.sums.samples, 100);
     // The attack is due every second epoch, so nothing is chosen yet.
@@ -128,6 +131,36 @@ fn checkpoint_bytes() -> &'static [u8] {
         start(folder.path(), &short(), Some(1)).unwrap();
         std::fs::read(folder.path().join("checkpoints/last.safetensors")).unwrap()
     })
+}
+
+/// A place that cannot be written ends the run with one error, and what was there stays.
+#[test]
+fn what_cannot_be_written_leaves_the_last_checkpoint() {
+    let root = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (root.path().join("whole"), root.path().join("stopped"));
+    start(&whole, &short(), None).unwrap();
+    start(&stopped, &short(), Some(8)).unwrap();
+    let last = stopped.join("checkpoints/last.safetensors");
+    let before = std::fs::read(&last).unwrap();
+    // Folders where files should come: refused to every user.
+    for obstacle in ["checkpoints/.next.safetensors.partial", "metrics.jsonl"] {
+        let place = stopped.join(obstacle);
+        let kept = place.is_file().then(|| std::fs::read(&place).unwrap());
+        if kept.is_some() {
+            std::fs::remove_file(&place).unwrap();
+        }
+        std::fs::create_dir(&place).unwrap();
+        let error = resume(&stopped, None).err().unwrap();
+        assert!(matches!(error, TrainingError::Io { .. }), "{error}");
+        assert!(error.to_string().contains("cannot"), "{error}");
+        assert!(std::fs::read(&last).unwrap() == before, "{obstacle}");
+        std::fs::remove_dir(&place).unwrap();
+        if let Some(bytes) = kept {
+            std::fs::write(&place, bytes).unwrap();
+        }
+    }
+    assert!(matches!(resume(&stopped, None).unwrap(), Outcome::Finished(_)));
+    assert!(result(&stopped) == result(&whole));
 }
 
 proptest! {

@@ -3,11 +3,9 @@
 
 mod common;
 
-use std::path::Path;
-
-use common::{STEPS, digits, go_on, named, result, resume, short, start};
+use common::{STEPS, digits, everything, go_on, named, result, resume, short, start};
 use cure_training::{
-    Checkpoint, Control, Event, LearningRate, Outcome, Position, RunDirectory, Selection,
+    CurvatureOptions, LearningRate, OnOverfitting, Outcome, Position, RunDirectory, Selection,
     TrainingConfig, TrainingError, Validation, train,
 };
 
@@ -91,65 +89,12 @@ fn the_number_of_threads_changes_nothing() {
         let path = root.path().join(threads.to_string());
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            start(&path, &short(), Some(8)).unwrap();
+            start(&path, &everything(), Some(8)).unwrap();
             resume(&path, None).unwrap();
         });
         result(&path)
     };
     assert!(with(1) == with(2));
-}
-
-/// Run by the next test in a process of its own, which dies in the middle of the second epoch
-/// without a chance to clean up, as under `kill -9`.
-#[test]
-#[ignore = "kills its process"]
-fn child_that_dies() {
-    let path = std::env::var_os("CURE_TRAINING_TEST_RUN").expect("set by the parent");
-    let config = TrainingConfig { checkpoint_seconds: 1e-9, ..short() };
-    let mut run = RunDirectory::create(Path::new(&path), &config).unwrap();
-    let (training, validation) = digits();
-    let mut steps = 0;
-    let mut observer = |event: &Event<'_>| {
-        steps += usize::from(matches!(event, Event::Step { .. }));
-        if steps == 10 {
-            std::process::abort();
-        }
-        Control::Continue
-    };
-    let _ =
-        train(common::residual(1), &training, Some(&validation), &config, &mut run, &mut observer);
-}
-
-#[test]
-fn a_killed_run_resumes_to_the_same_weights() {
-    let root = tempfile::tempdir().unwrap();
-    let (whole, killed) = (root.path().join("whole"), root.path().join("killed"));
-    let config = TrainingConfig { checkpoint_seconds: 1e-9, ..short() };
-    start(&whole, &config, None).unwrap();
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_dies", "--ignored"])
-        .env("CURE_TRAINING_TEST_RUN", &killed)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    assert!(!status.success());
-    // It died in step 10, before that step's checkpoint: 6 batches an epoch, so after batch 3.
-    let position = Checkpoint::read_position(&killed.join("checkpoints/last.safetensors"));
-    assert_eq!(position.unwrap(), Position { epoch: 1, batch: 3 });
-    // What a death inside a write leaves behind.
-    for leftover in ["checkpoints/.next.safetensors.partial", "checkpoints/next.safetensors"] {
-        std::fs::write(killed.join(leftover), b"half a check").unwrap();
-    }
-    let metrics = killed.join("metrics.jsonl");
-    let half_a_row = std::fs::read_to_string(&metrics).unwrap() + "{\"epoch\":2,\"lo";
-    std::fs::write(&metrics, half_a_row).unwrap();
-    assert!(matches!(resume(&killed, None).unwrap(), Outcome::Finished(_)));
-    assert!(result(&killed) == result(&whole));
-    // Nor does a death between the two renames of a checkpoint lose it.
-    std::fs::remove_file(killed.join("checkpoints/last.safetensors")).unwrap();
-    assert!(matches!(resume(&killed, None).unwrap(), Outcome::Finished(_)));
-    assert!(result(&killed) == result(&whole));
 }
 
 #[test]
@@ -168,7 +113,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint() {
     let run = RunDirectory::resume(folder.path()).unwrap();
     let kept = run.checkpoint(&common::residual(0)).unwrap().unwrap();
     assert_eq!(kept.position, Position { epoch: 1, batch: 0 });
-    kept.network.check_finite().unwrap();
+    kept.moment.network.check_finite().unwrap();
     assert_eq!(run.metrics().unwrap().len(), 1);
     assert!(!run.weights().exists());
 }
@@ -188,10 +133,33 @@ fn settings_and_data_that_do_not_fit_are_refused() {
         (TrainingConfig { selection: Selection::BestClean, ..base() }, "without validation"),
         (TrainingConfig { h: "linear:-1..1@2".parse().unwrap(), ..base() }, "h is -1"),
         (TrainingConfig { learning_rate: LearningRate::Constant(0.0), ..base() }, "above 0"),
+        (TrainingConfig { accumulate: 0, ..base() }, "accumulate is 0"),
+        (TrainingConfig { warm_up: -1.0, ..base() }, "warm_up is -1"),
+        (TrainingConfig { batch_norm_rate: f64::NAN, ..base() }, "batch_norm_rate is NaN"),
+        (TrainingConfig { clip_norm: Some(0.0), ..base() }, "clip_norm is 0"),
+        (TrainingConfig { average: Some(1.0), ..base() }, "average is 1"),
+        (TrainingConfig { patience: Some(0), ..short() }, "patience is 0"),
+        (TrainingConfig { patience: Some(2), ..base() }, "no epoch is better than another"),
+        (
+            TrainingConfig { on_overfitting: OnOverfitting::RollBack, ..base() },
+            "on_overfitting is roll-back",
+        ),
+        (
+            TrainingConfig {
+                curvature: Some(CurvatureOptions { h: 0.0, ..CurvatureOptions::default() }),
+                ..base()
+            },
+            "curvature.h is 0",
+        ),
     ] {
         let message = refused(config);
         assert!(message.contains(named), "{message}");
     }
+    // A schedule for a parameter that the objective does not have.
+    let schedules = [("eps".to_owned(), "linear:1/255..8/255@5".parse().unwrap())].into();
+    let error = TrainingConfig { schedules, ..base() }.check().unwrap_err();
+    assert!(matches!(error, TrainingError::Scheduled { .. }), "{error}");
+    assert!(error.to_string().contains("the schedule of `eps`"), "{error}");
     let (training, _) = digits();
     let mut run = RunDirectory::create(folder.path(), &base()).unwrap();
     let mut fails = |network, config: &TrainingConfig| {

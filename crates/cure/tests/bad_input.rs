@@ -148,6 +148,14 @@ fn training_that_cannot_start() {
     refused(&folder, &with(&train, &["--epochs", "0"]), &["epochs"]);
     refused(&folder, &with(&train, &["--learning-rate", "fast"]), &["fast", "cosine"]);
     refused(&folder, &with(&train, &["--optimizer", "adamw"]), &["adamw", "adam"]);
+    refused(&folder, &with(&train, &["--average", "1"]), &["average is 1", "0.999"]);
+    refused(&folder, &with(&train, &["--clip-norm", "0"]), &["clip_norm is 0"]);
+    refused(&folder, &with(&train, &["--schedule", "eps"]), &["--schedule `eps`", "NAME=SCHEDULE"]);
+    refused(&folder, &with(&train, &["--schedule", "eps=8/255"]), &["`eps`", "does not take"]);
+    refused(&folder, &with(&train, &["--schedule", "eps=1/0"]), &["`1/0`", "linear:FROM..TO"]);
+    refused(&folder, &with(&train, &["--on-overfitting", "pray"]), &["`pray`", "roll-back"]);
+    refused(&folder, &with(&train, &["--on-overfitting", "stop"]), &["validation attack"]);
+    refused(&folder, &with(&train, &["--patience", "3"]), &["patience is 3", "validation"]);
     refused(&folder, &["train", "--data", "digits", "--out", "run"], &["--model"]);
     refused(&folder, &["train", "--data", "digits", "--model", "mlp"], &["--out"]);
     fs::write(folder.path().join("c.toml"), "[training]\nepoch = 3\n").unwrap();

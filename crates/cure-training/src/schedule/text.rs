@@ -3,8 +3,14 @@
 /// Why a text was refused; the caller adds the text and the accepted forms.
 pub(super) type Refusal = String;
 
+/// `0.1` or a fraction, as lengths in pixels are written: `8/255`.
 pub(super) fn number(text: &str) -> Result<f64, Refusal> {
-    match text.trim().parse::<f64>() {
+    let plain = |text: &str| text.trim().parse::<f64>();
+    let value = match text.split_once('/') {
+        None => plain(text),
+        Some((above, below)) => plain(above).and_then(|above| Ok(above / plain(below)?)),
+    };
+    match value {
         Ok(value) if value.is_finite() => Ok(value),
         _ => Err(format!("`{text}` is no finite number")),
     }

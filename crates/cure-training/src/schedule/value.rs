@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::text::{Refusal, Written, epochs, number, range, split};
 use crate::error::TrainingError;
 
-const ACCEPTED: &str = "a number (4), linear:FROM..TO@EPOCHS (linear:0.1..3@5), \
+const ACCEPTED: &str = "a number (4 or 8/255), linear:FROM..TO@EPOCHS (linear:0.1..3@5), \
     geometric:FROM..TO@EPOCHS (geometric:0.02..0.6@5) and steps:VALUExEPOCHS,… \
     (steps:4x10,8x5,12x5)";
 
-/// h or γ over a run: one value an epoch, which later epochs keep once the schedule has ended.
+/// A parameter of the objective over a run: one value an epoch, which later epochs keep once the schedule has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "String")]
 pub enum ValueSchedule {
@@ -121,7 +121,7 @@ impl FromStr for ValueSchedule {
 
     fn from_str(text: &str) -> Result<Self, TrainingError> {
         let refuse = |reason| TrainingError::Schedule {
-            what: "schedule of h or γ",
+            what: "schedule",
             text: text.to_owned(),
             reason,
             accepted: ACCEPTED,
@@ -187,6 +187,12 @@ mod tests {
     }
 
     #[test]
+    fn lengths_may_be_fractions() {
+        assert_eq!(values("linear:2/255..8/255@3", 3), [2.0 / 255.0, 5.0 / 255.0, 8.0 / 255.0]);
+        assert_eq!(values("steps:1/255x1,4/255x1", 2), [1.0 / 255.0, 4.0 / 255.0]);
+    }
+
+    #[test]
     fn the_papers_gamma_for_svhn() {
         let gamma = values("steps:4x10,8x5,12x5", 22);
         assert_eq!(gamma[..10], [4.0; 10]);
@@ -211,6 +217,7 @@ mod tests {
         for (text, fault) in [
             ("", "is no finite number"),
             ("nan", "`nan` is no finite number"),
+            ("8/0", "`8/0` is no finite number"),
             ("linear:0..1", "`@` is missing"),
             ("linear:01@5", "no range FROM..TO"),
             ("linear:0..1@0", "`0` is no number of epochs"),

@@ -1,24 +1,29 @@
 //! The training loop.
 
 mod epoch;
+mod measured;
+mod saving;
 
 use cure_data::Dataset;
 use cure_network::Network;
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::{Checkpoint, EpochSums, Identity, Position, hexadecimal};
+use crate::average::Average;
+use crate::checkpoint::{Checkpoint, Ending, EpochSums, Identity, Position, Watch};
 use crate::config::TrainingConfig;
 use crate::error::{Result, TrainingError};
 use crate::metrics::EpochRow;
+use crate::moment::Moment;
 use crate::observer::{Control, Observer};
 use crate::optimizer::Optimizer;
 use crate::run_directory::RunDirectory;
+use crate::sealed::hexadecimal;
 use epoch::Trainer;
 
 /// How a run ended.
 #[expect(clippy::large_enum_variant, reason = "there is one a run")]
 pub enum Outcome {
-    /// All epochs are done and the weights exported.
+    /// All epochs are done, or the run has ended before, and the weights are exported.
     Finished(Finished),
     /// The observer asked to stop; a checkpoint holds this position.
     Interrupted(Position),
@@ -26,7 +31,7 @@ pub enum Outcome {
 
 /// A run that is complete.
 pub struct Finished {
-    /// The network after the last epoch.
+    /// The network after the last epoch; its average where there is one.
     pub last: Network,
     /// The network chosen on the validation samples; the last one where nothing was to choose by.
     pub chosen: Network,
@@ -34,6 +39,8 @@ pub struct Finished {
     pub chosen_epoch: usize,
     /// One row an epoch.
     pub rows: Vec<EpochRow>,
+    /// Why it ended before its last epoch, if it did.
+    pub ended: Option<Ending>,
 }
 
 /// Trains `network` on `train` as `config` says, from the run's newest checkpoint if it has one.
@@ -64,14 +71,16 @@ pub fn train(
         }
         None => {
             let optimizer = Optimizer::new(config.optimizer, &network)?;
+            let average = config.average.map(|_| Average::new(network.clone()));
             let now = Checkpoint {
                 identity,
                 position: Position { epoch: 0, batch: 0 },
                 images_seen: 0,
                 sums: EpochSums::default(),
-                network,
-                optimizer,
+                moment: Moment { network, optimizer, average },
                 best: None,
+                watch: Watch::default(),
+                ended: None,
             };
             let mut trainer = Trainer { train, validation, config, run, observer, now };
             trainer.save()?;
@@ -79,7 +88,7 @@ pub fn train(
         }
     };
     trainer.run.cut_metrics(trainer.now.position.epoch)?;
-    while trainer.now.position.epoch < config.epochs {
+    while trainer.now.position.epoch < config.epochs && trainer.now.ended.is_none() {
         if trainer.epoch()? == Control::Stop {
             trainer.save()?;
             return Ok(Outcome::Interrupted(trainer.now.position));

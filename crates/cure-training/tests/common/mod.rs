@@ -9,8 +9,8 @@ use std::path::Path;
 use cure_data::{Augmentation, DataSpec, Dataset, Split};
 use cure_network::{Architecture, Family, Network, Normalization, Shortcut};
 use cure_training::{
-    Control, CureOptions, Event, Objective, Outcome, Result, RunDirectory, TrainingConfig,
-    Validation, ValidationAttack, ValueSchedule, train,
+    Attacked, Control, CureOptions, CurvatureOptions, Event, Objective, OnOverfitting, Outcome,
+    Result, RunDirectory, TrainingConfig, Validation, ValidationAttack, ValueSchedule, train,
 };
 
 /// The digits' training split and 60 validation samples.
@@ -60,6 +60,40 @@ pub fn short() -> TrainingConfig {
     }
 }
 
+/// [`short`] with everything on that the loop can do.
+pub fn everything() -> TrainingConfig {
+    let mut config = short();
+    if let Some(attack) = config.validation.as_mut().and_then(|v| v.attack.as_mut()) {
+        attack.every = 1;
+    }
+    TrainingConfig {
+        accumulate: 3,
+        warm_up: 0.5,
+        batch_norm_rate: 0.5,
+        clip_norm: Some(0.5),
+        average: Some(0.9),
+        patience: Some(9),
+        on_overfitting: OnOverfitting::RollBack,
+        curvature: Some(CurvatureOptions { samples: 6, draws: 2, ..CurvatureOptions::default() }),
+        ..config
+    }
+}
+
+/// The epochs of a run's event file, by its records.
+pub fn event_epochs(path: &Path) -> Vec<u64> {
+    let bytes = std::fs::read(path.join("events.out.tfevents.cure")).unwrap();
+    let (mut place, mut epochs) = (0, Vec::new());
+    while place < bytes.len() {
+        let length = u64::from_le_bytes(bytes[place..place + 8].try_into().unwrap()) as usize;
+        // Behind the length's sum and the time come the step's key and, for a few epochs, one byte.
+        let event = &bytes[place + 12..place + 12 + length];
+        assert_eq!((event[0], event[9]), (0x09, 0x10));
+        epochs.push(u64::from(event[10]));
+        place += 12 + length + 4;
+    }
+    epochs
+}
+
 /// Steps of a run of [`short`].
 pub const STEPS: usize = 18;
 
@@ -71,6 +105,18 @@ pub fn go_on(_: &Event<'_>) -> Control {
 pub fn start(path: &Path, config: &TrainingConfig, stop_after: Option<usize>) -> Result<Outcome> {
     let mut run = RunDirectory::create(path, config)?;
     continued(&mut run, config, stop_after)
+}
+
+/// [`start`] of [`everything`], with the first epoch noted as one that stood against the attack as no
+/// later epoch will: those are then overfitted, and rolled back.
+pub fn start_overfitting(path: &Path, config: &TrainingConfig) {
+    start(path, config, Some(6)).unwrap();
+    // Stopped before the first validation.
+    let run = RunDirectory::resume(path).unwrap();
+    let mut checkpoint = run.checkpoint(&residual(0)).unwrap().unwrap();
+    checkpoint.watch.best = Some(Attacked { epoch: 1, robust: 1.0, fgsm: 0.0 });
+    checkpoint.watch.kept = Some(checkpoint.moment.clone());
+    run.save(&checkpoint).unwrap();
 }
 
 /// Goes on with the run in a folder.
@@ -94,7 +140,8 @@ fn continued(
     train(residual(1), &training, Some(&validation), config, run, &mut observer)
 }
 
-/// What a run in a folder came to: the exported files, and the rows without their times.
+/// What a run in a folder came to: the exported files, and the rows without their times. The event
+/// file has each of them once.
 pub fn result(path: &Path) -> (Vec<u8>, Vec<u8>, Vec<String>) {
     let file = |name: &str| std::fs::read(path.join(name)).unwrap();
     let text = String::from_utf8(file("metrics.jsonl")).unwrap();
@@ -103,5 +150,6 @@ pub fn result(path: &Path) -> (Vec<u8>, Vec<u8>, Vec<String>) {
         row.seconds = 0.0;
         serde_json::to_string(&row).unwrap()
     });
+    assert_eq!(event_epochs(path), (0..=text.lines().count() as u64).collect::<Vec<_>>());
     (file("weights.safetensors"), file("weights-last.safetensors"), rows.collect())
 }

@@ -13,4 +13,5 @@ pub(crate) mod masking;
 pub(crate) mod method;
 pub(crate) mod objectives;
 pub(crate) mod run;
+mod steps;
 pub(crate) mod train;

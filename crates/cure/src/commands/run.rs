@@ -14,6 +14,7 @@ use cure_training::{
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
+use super::steps::LoopArguments;
 use crate::arguments::{General, load_data};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
@@ -96,6 +97,8 @@ pub(crate) struct TrainingArguments {
     /// accuracy alone [default: pgd:eps=8/255,steps=10,random-start=false].
     #[arg(long, value_name = "SPEC", help_heading = "Training")]
     validation_attack: Option<String>,
+    #[command(flatten)]
+    steps: LoopArguments,
 }
 
 impl TrainingArguments {
@@ -156,6 +159,7 @@ impl TrainingArguments {
         }
         self.apply_optimizer(training)?;
         self.apply_validation(training)?;
+        self.steps.apply(training)?;
         Ok(config)
     }
 
@@ -310,7 +314,9 @@ impl Prepared {
         );
         watcher.bar.finish_and_clear();
         match ended {
-            Ok(Ended::Finished(finished)) => print(&summary(&finished, &folder)),
+            Ok(Ended::Finished(finished)) => {
+                print(&summary(&finished, &folder, config.training.average.is_some()))
+            }
             Ok(Ended::Interrupted(position)) => Err(Failure::Interrupted(format!(
                 "interrupted in epoch {} after {} batches; go on with --resume {}",
                 position.epoch + 1,
@@ -322,8 +328,19 @@ impl Prepared {
                 error @ (TrainingError::Setting { .. }
                 | TrainingError::Network(_)
                 | TrainingError::Data(_)
-                | TrainingError::Schedule { .. }),
+                | TrainingError::Schedule { .. }
+                | TrainingError::Scheduled { .. }),
             ) => Err(error).input(),
+            // A full disk, or a folder that may not be written any more.
+            Err(error @ (TrainingError::Io { .. } | TrainingError::Weights(_)))
+                if run.last().is_file() || run.previous().is_file() =>
+            {
+                Err(Failure::Failed(format!(
+                    "{error}; the last checkpoint is intact: once there is room, go on with \
+                     --resume {}",
+                    folder.display()
+                )))
+            }
             Err(error) => Err(error).failed(),
         }
     }
@@ -365,11 +382,16 @@ pub(crate) fn table(rows: &[cure_training::EpochRow]) -> Table {
     })
 }
 
-fn summary(finished: &Finished, folder: &Path) -> String {
+fn summary(finished: &Finished, folder: &Path, averaged: bool) -> String {
     let attack = finished.rows.iter().find_map(|row| row.validation_attack.clone());
     let attack = attack.map(|attack| format!("valid attacked is {attack}\n")).unwrap_or_default();
+    let ended = match finished.ended {
+        Some(ending) => format!("ended early: {ending}\n"),
+        None => String::new(),
+    };
+    let averaged = if averaged { ", the average's" } else { "" };
     format!(
-        "{}{attack}chosen: epoch {}; weights in {}\n",
+        "{}{attack}{ended}chosen: epoch {}{averaged}; weights in {}\n",
         table(&finished.rows).to_text(),
         finished.chosen_epoch,
         folder.join("weights.safetensors").display(),
@@ -383,6 +405,11 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
+    /// Above the bar where there is one, plainly where there is none.
+    fn say(&self, line: String) {
+        if self.bar.is_hidden() { eprintln!("{line}") } else { self.bar.println(line) }
+    }
+
     pub(crate) fn observe(&mut self, event: &Event<'_>) -> Control {
         match event {
             Event::EpochStarted { epoch, epochs, done, batches } => {
@@ -418,9 +445,12 @@ impl Watcher {
                     row.seconds,
                     if *chosen { ", chosen so far" } else { "" },
                 );
-                // Above the bar where there is one, plainly where there is none.
-                if self.bar.is_hidden() { eprintln!("{line}") } else { self.bar.println(line) }
+                self.say(line);
             }
+            Event::Curvature { done, total, .. } => {
+                self.bar.set_message(format!("curvature {done}/{total}"));
+            }
+            Event::Overfitting(overfitting) => self.say(format!("warning: {overfitting}")),
             _ => {}
         }
         if interrupt::asked() { Control::Stop } else { Control::Continue }
