@@ -15,6 +15,7 @@ mod observer;
 mod optimizer;
 mod prefetch;
 mod preset;
+mod record;
 mod run_directory;
 mod schedule;
 mod train;
@@ -23,6 +24,7 @@ mod validation;
 pub use checkpoint::{Best, Checkpoint, EpochSums, Identity, Position};
 pub use config::{Selection, TrainingConfig, Validation};
 pub use error::{Result, TrainingError};
+pub use export::chosen_epoch;
 pub use metrics::EpochRow;
 pub use objective::{
     BatchNormMode, CureOptions, Derivatives, Direction, EpochValues, Objective, RegularizerTerms,
@@ -31,7 +33,8 @@ pub use objective::{
 pub use observer::{Control, Event, Observer};
 pub use optimizer::{Optimizer, OptimizerOptions};
 pub use preset::preset;
-pub use run_directory::{RunDirectory, read_configuration};
+pub use record::{RunRecord, Session, SessionState};
+pub use run_directory::{RunDirectory, is_being_written, parse_configuration, read_configuration};
 pub use schedule::{LearningRate, Stage, ValueSchedule};
 pub use train::{Finished, Outcome, train};
 pub use validation::ValidationAttack;

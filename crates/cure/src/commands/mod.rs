@@ -10,5 +10,8 @@ pub(crate) mod derivatives;
 pub(crate) mod evaluate;
 pub(crate) mod finetune;
 pub(crate) mod masking;
+pub(crate) mod recipes;
 pub(crate) mod run;
+pub(crate) mod runs;
+mod session;
 pub(crate) mod train;

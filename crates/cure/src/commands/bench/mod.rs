@@ -4,7 +4,6 @@ mod agreement;
 mod document;
 mod floors;
 mod job;
-mod machine;
 mod measure;
 mod plan;
 mod prepare;
