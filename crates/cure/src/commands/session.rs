@@ -25,7 +25,7 @@ pub(super) fn begin(run: &RunDirectory, given: &Prepared, config: &TrainingConfi
         attacked_images: config.attack().map_or(0, |attack| attack.samples.min(validation_images)),
         ..Session::default()
     };
-    run.begin_session(session).failed()
+    run.begin_session(session).input()
 }
 
 /// Notes how training ended.
