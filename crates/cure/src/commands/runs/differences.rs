@@ -84,7 +84,12 @@ pub(super) fn doubts(runs: &[Run]) -> Vec<String> {
             "Of a run without run.json, code, machine, data and start are not known.",
         ),
     ];
-    checks.into_iter().filter(|(holds, _)| *holds).map(|(_, text)| text.to_owned()).collect()
+    let general = checks.into_iter().filter(|(holds, _)| *holds).map(|(_, text)| text.to_owned());
+    let overfitted = runs.iter().filter_map(|run| {
+        let epoch = run.overfitted()?;
+        Some(format!("{} overfitted catastrophically, first in epoch {epoch}.", run.name))
+    });
+    general.chain(overfitted).collect()
 }
 
 /// Whether what is known of the runs is not the same.

@@ -17,69 +17,85 @@ struct Column {
     label: &'static str,
     /// What the reader should know.
     caption: &'static str,
+    /// Whether it is a share of the validation images: drawn over time as well.
+    is_accuracy: bool,
 }
 
-const ACCURACIES: [Column; 3] = [
-    Column {
-        key: ATTACKED,
-        stem: "attacked",
-        title: "Validation accuracy under attack",
-        label: "attacked accuracy",
-        caption: "",
-    },
-    Column {
-        key: CLEAN,
-        stem: "clean",
-        title: "Clean validation accuracy",
-        label: "clean accuracy",
-        caption: "",
-    },
-    Column {
-        key: "validation_fgsm_accuracy",
-        stem: "fgsm",
-        title: "Validation accuracy under FGSM",
-        label: "accuracy under FGSM",
-        caption: "Where it rises while accuracy under the stronger attack falls, training overfits \
-                  to one step.",
-    },
-];
+impl Column {
+    const fn accuracy(
+        key: &'static str,
+        stem: &'static str,
+        title: &'static str,
+        label: &'static str,
+        caption: &'static str,
+    ) -> Self {
+        Self { key, stem, title, label, caption, is_accuracy: true }
+    }
 
-const VALUES: [Column; 5] = [
-    Column {
-        key: "loss",
-        stem: "loss",
-        title: "Training loss",
-        label: "mean loss (nats)",
-        caption: "Each objective's own loss: levels compare between runs of one objective only.",
-    },
-    Column {
-        key: "regularizer",
-        stem: "regularizer",
-        title: "Regulariser",
-        label: "mean regulariser, unweighted",
-        caption: "Each objective's own term, at the h of the epoch; runs without one are left out.",
-    },
-    Column {
-        key: "curvature.frobenius",
-        stem: "frobenius",
-        title: "Curvature: Frobenius norm of the Hessian",
-        label: "‖H‖_F, pixels in [0, 1]",
-        caption: "H is the loss's second derivative by the image (the paper's Figs 10 and 14).",
-    },
-    Column {
-        key: "curvature.gradient_sign",
-        stem: "gradient-sign",
-        title: "Curvature along the gradient's sign",
-        label: "‖Hz‖, pixels in [0, 1]",
-        caption: "z = sign(∇ℓ)/‖sign(∇ℓ)‖₂ (the paper's Figs 10 and 14).",
-    },
-    Column {
-        key: "gradient_norm",
-        stem: "gradient-norm",
-        title: "Length of the parameter gradient",
-        label: "mean ℓ2 norm before clipping",
-        caption: "",
-    },
+    const fn value(
+        key: &'static str,
+        stem: &'static str,
+        title: &'static str,
+        label: &'static str,
+        caption: &'static str,
+    ) -> Self {
+        Self { key, stem, title, label, caption, is_accuracy: false }
+    }
+}
+
+const REGULARIZER: &str = "regularizer";
+
+const COLUMNS: [Column; 8] = [
+    Column::accuracy(
+        ATTACKED,
+        "attacked",
+        "Validation accuracy under attack",
+        "attacked accuracy",
+        "",
+    ),
+    Column::accuracy(CLEAN, "clean", "Clean validation accuracy", "clean accuracy", ""),
+    Column::accuracy(
+        "validation_fgsm_accuracy",
+        "fgsm",
+        "Validation accuracy under FGSM",
+        "accuracy under FGSM",
+        "Where it rises while accuracy under the stronger attack falls, training overfits to one step.",
+    ),
+    Column::value(
+        "loss",
+        "loss",
+        "Training loss",
+        "mean loss (nats)",
+        "Each objective's own loss: levels compare between runs of one objective only.",
+    ),
+    Column::value(
+        REGULARIZER,
+        "regularizer",
+        "Regulariser",
+        "mean regulariser, unweighted",
+        "Each objective's own term, at the h of the epoch; runs without one are left out.",
+    ),
+    Column::value(
+        "curvature.frobenius",
+        "frobenius",
+        "Curvature: Frobenius norm of the Hessian",
+        "‖H‖_F, pixels in [0, 1]",
+        "H is the loss's second derivative by the image (the paper's Figs 10 and 14).",
+    ),
+    Column::value(
+        "curvature.gradient_sign",
+        "gradient-sign",
+        "Curvature along the gradient's sign",
+        "‖Hz‖, pixels in [0, 1]",
+        "z = sign(∇ℓ)/‖sign(∇ℓ)‖₂ (the paper's Figs 10 and 14).",
+    ),
+    Column::value(
+        "gradient_norm",
+        "gradient-norm",
+        "Length of the parameter gradient",
+        "mean ℓ2 norm before clipping",
+        "",
+    ),
 ];
 
 /// What is on the x axis.
@@ -98,49 +114,56 @@ pub(super) fn draw(runs: &[Run]) -> Outcome<Vec<(String, Figure)>> {
         ..36_000.0 => Against::Time(60.0, "minutes"),
         _ => Against::Time(3600.0, "hours"),
     };
-    let accuracies = ACCURACIES.iter().flat_map(|column| {
-        [("epoch", Against::Epoch), ("time", time)].map(|(name, against)| {
-            let stem = format!("{}-{name}", column.stem);
-            let plot = plot(runs, column, against, &images(runs, column.key)).percent_y();
-            (stem, plot)
-        })
-    });
-    let values = VALUES
-        .iter()
-        .map(|column| (column.stem.to_owned(), plot(runs, column, Against::Epoch, column.caption)));
-    accuracies
-        .chain(values)
-        .filter(|(_, plot)| !plot.series.is_empty())
-        .map(|(stem, plot)| Ok((stem, plot.draw().failed()?)))
-        .collect()
+    let mut figures = Vec::new();
+    for column in &COLUMNS {
+        let mut add = |stem: String, against| {
+            let plot = plot(runs, column, against);
+            if plot.series.iter().any(|series| !series.points.is_empty()) {
+                figures.push((stem, plot.draw().failed()?));
+            }
+            Ok(())
+        };
+        if column.is_accuracy {
+            add(format!("{}-epoch", column.stem), Against::Epoch)?;
+            add(format!("{}-time", column.stem), time)?;
+        } else {
+            add(column.stem.to_owned(), Against::Epoch)?;
+        }
+    }
+    Ok(figures)
 }
 
-fn plot(runs: &[Run], column: &Column, against: Against, remark: &str) -> LinePlot {
-    let (label, over) = match against {
-        Against::Epoch => ("epoch".to_owned(), "epochs"),
-        Against::Time(_, unit) => (format!("training time ({unit})"), "training time"),
+fn plot(runs: &[Run], column: &Column, against: Against) -> LinePlot {
+    let (label, over, remark) = match against {
+        Against::Epoch => ("epoch".to_owned(), "epochs", ""),
+        Against::Time(_, unit) => (
+            format!("training time ({unit})"),
+            "training time",
+            "Time is the epochs' wall clock, validation included: accuracy against cost.",
+        ),
     };
-    let mut sentences = vec![remark.to_owned(), seeds(runs)];
-    if matches!(against, Against::Time(..)) {
-        let sentence =
-            "Time is the epochs' wall clock, validation included: accuracy against cost.";
-        sentences.push(sentence.into());
+    let images = if column.is_accuracy { images(runs, column.key) } else { String::new() };
+    let sentences = [&images, column.caption, remark, &seeds(runs)];
+    let caption: Vec<&str> = sentences.into_iter().filter(|text| !text.is_empty()).collect();
+    let mut plot = LinePlot::new(format!("{} over {over}", column.title), label, column.label)
+        .caption(caption.join(" "));
+    if column.is_accuracy {
+        plot = plot.percent_y();
     }
-    sentences.retain(|sentence| !sentence.is_empty());
-    let plot = LinePlot::new(format!("{} over {over}", column.title), label, column.label)
-        .caption(sentences.join(" "));
     runs.iter().fold(plot, |plot, run| {
         let points =
             run.series(column.key).into_iter().map(|(epoch, seconds, value)| match against {
                 Against::Epoch => (epoch, value),
                 Against::Time(unit, _) => (seconds / unit, value),
             });
-        let points: Vec<(f64, f64)> = points.collect();
+        let mut points: Vec<(f64, f64)> = points.collect();
         // A regulariser of 0 throughout is none.
-        if points.iter().all(|&(_, value)| value == 0.0) && column.key == "regularizer" {
-            return plot;
+        if column.key == REGULARIZER && points.iter().all(|&(_, value)| value == 0.0) {
+            points.clear();
         }
-        if points.is_empty() { plot } else { plot.series(Series::new(name(run), points)) }
+        // Without points or a name it keeps the colours of the others as in every figure.
+        let name = if points.is_empty() { String::new() } else { name(run) };
+        plot.series(Series::new(name, points))
     })
 }
 
@@ -172,18 +195,19 @@ fn images(runs: &[Run], key: &str) -> String {
     let mut attacks: Vec<&str> = runs.iter().filter_map(Run::attack).collect();
     attacks.sort_unstable();
     attacks.dedup();
-    let shown = counts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let under =
-        if key == ATTACKED { format!(" under {}", attacks.join("; ")) } else { String::new() };
-    let widest = counts.first().map(|&n| {
-        let [low, high] = wilson95(n / 2, n);
-        format!("; 95 % intervals reach {:.1} points to each side at most", 50.0 * (high - low))
-    });
-    let known =
-        ACCURACIES.iter().find(|column| column.key == key).map_or("", |column| column.caption);
-    let first = match widest {
-        Some(widest) => format!("Accuracy on n = {shown} validation images{under}{widest}."),
-        None => format!("Accuracy on validation images{under}, their number not known."),
+    let under = match key {
+        CLEAN => String::new(),
+        ATTACKED => format!(" under {}", attacks.join("; ")),
+        _ => " under FGSM at the ε of the validation attack".to_owned(),
     };
-    format!("{first} {known}").trim_end().to_owned()
+    let Some(&least) = counts.first() else {
+        return format!("Accuracy on validation images{under}, their number not known.");
+    };
+    let [low, high] = wilson95(least / 2, least);
+    let shown = counts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!(
+        "Accuracy on n = {shown} validation images{under}; 95 % intervals reach {:.1} points to each \
+         side at most.",
+        50.0 * (high - low)
+    )
 }

@@ -158,6 +158,13 @@ impl Run {
         (!self.rows.is_empty()).then(|| self.seconds() / self.rows.len() as f64)
     }
 
+    /// The first epoch in which catastrophic overfitting was found.
+    pub(super) fn overfitted(&self) -> Option<f64> {
+        let found =
+            |row: &&Map<String, Value>| row.get("overfitting").is_some_and(Value::is_object);
+        number(self.rows.iter().find(found)?, "epoch")
+    }
+
     /// What stands at `key` of each row that has it: the epoch, the seconds until its end, the value.
     pub(super) fn series(&self, key: &str) -> Vec<(f64, f64, f64)> {
         let mut seconds = 0.0;
