@@ -1,5 +1,5 @@
-//! A run's folder: `config.toml`, `run.json`, `metrics.jsonl`, `checkpoints/`, the exported weights,
-//! and a lock against a second writer.
+//! A run's folder: `config.toml`, `metrics.jsonl`, `checkpoints/`, the exported weights, and a
+//! lock against a second writer.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};

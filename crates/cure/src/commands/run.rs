@@ -14,7 +14,6 @@ use cure_training::{
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
-use super::session;
 use crate::arguments::{General, load_data};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
@@ -305,7 +304,7 @@ impl Prepared {
                 config.training.epochs,
             );
         }
-        session::begin(run, &self, &config.training)?;
+        super::session::begin(run, &self, &config.training)?;
         let mut watcher = Watcher { bar: progress::bar(0, general.quiet), quiet: general.quiet };
         let ended = train(
             self.network,
@@ -316,7 +315,7 @@ impl Prepared {
             &mut |event: &Event<'_>| watcher.observe(event),
         );
         watcher.bar.finish_and_clear();
-        session::end(run, &ended)?;
+        super::session::end(run, &ended)?;
         match ended {
             Ok(Ended::Finished(finished)) => print(&summary(&finished, &folder)),
             Ok(Ended::Interrupted(position)) => Err(Failure::Interrupted(format!(

@@ -22,6 +22,7 @@ use cure_network::Architecture;
 use crate::arguments::{General, load_data};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
+use crate::machine;
 use crate::output::{check_outputs, print, write_json};
 use crate::progress;
 use document::Report;
