@@ -76,8 +76,16 @@ impl FromStr for Norm {
 /// # Ok::<(), cure_attacks::AttackError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "Written", into = "String")]
 pub struct Epsilon(f64);
+
+/// A configuration may say a decimal length without quotes.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a length in pixels, as 8/255 in quotes or 0.0314")]
+enum Written {
+    Number(f64),
+    Text(String),
+}
 
 /// The spacing of single-precision numbers next to 1: a shorter length moves no bright pixel.
 const SMALLEST: f64 = 1e-7;
@@ -85,6 +93,8 @@ const SMALLEST: f64 = 1e-7;
 impl Epsilon {
     /// A hundredth of the pixel range.
     pub(crate) const HUNDREDTH: Self = Self(0.01);
+    /// A thousandth of the pixel range.
+    pub const THOUSANDTH: Self = Self(0.001);
 
     /// A length of `value` pixels.
     ///
@@ -106,12 +116,12 @@ impl Epsilon {
 
     /// A quarter of the length, PGD's default step. (Underflow to 0 would need a length that no
     /// `f32` image can show.)
-    pub(crate) fn quarter(self) -> Self {
+    pub fn quarter(self) -> Self {
         self.times(0.25)
     }
 
     /// So many times the length, for a factor over 0.
-    pub(crate) fn times(self, factor: f64) -> Self {
+    pub fn times(self, factor: f64) -> Self {
         Self((self.0 * factor).max(f64::MIN_POSITIVE))
     }
 
@@ -230,11 +240,14 @@ fn rounded(value: f64, decimals: i32) -> f64 {
     (value * factor).round() / factor
 }
 
-impl TryFrom<String> for Epsilon {
+impl TryFrom<Written> for Epsilon {
     type Error = AttackError;
 
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
+    fn try_from(written: Written) -> Result<Self> {
+        match written {
+            Written::Number(value) => Self::new(value),
+            Written::Text(text) => text.parse(),
+        }
     }
 }
 
@@ -263,6 +276,9 @@ mod tests {
             assert_eq!(epsilon.value(), value, "{text}");
             assert_eq!(epsilon.to_string(), shown, "{text}");
             assert_eq!(epsilon.notation().parse::<Epsilon>().unwrap(), epsilon, "{text}");
+            for json in [value.to_string(), format!("\"{text}\"")] {
+                assert_eq!(serde_json::from_str::<Epsilon>(&json).unwrap(), epsilon, "{json}");
+            }
         }
     }
 
@@ -271,6 +287,9 @@ mod tests {
         for text in ["0", "-1/255", "NaN", "inf", "8/0", "0/255", "eight", "", "8/", "1/2/3"] {
             let error = text.parse::<Epsilon>().unwrap_err().to_string();
             assert!(error.contains("8/255"), "{text}: {error}");
+        }
+        for json in ["0", "-0.1", "\"0/255\"", "true"] {
+            assert!(serde_json::from_str::<Epsilon>(json).is_err(), "{json}");
         }
         assert!(Epsilon::new(f64::NAN).is_err());
         assert!(Epsilon::new(0.0).is_err());

@@ -152,7 +152,7 @@ pub enum AttackError {
 pub type Result<T> = std::result::Result<T, AttackError>;
 
 /// `; did you mean …?` for the nearest of `known`, when one is near.
-pub(crate) fn hint(name: &str, known: &[&str]) -> String {
+pub fn hint(name: &str, known: &[&str]) -> String {
     known
         .iter()
         .map(|known| (strsim::damerau_levenshtein(name, known), known))

@@ -19,6 +19,7 @@ mod ball;
 mod boundary;
 mod carlini_wagner;
 mod check;
+mod climb;
 mod ddn;
 mod deepfool;
 mod epsilon;
@@ -48,10 +49,11 @@ pub use apgd::{ApgdOptions, ApgdTargetedOptions, apgd, apgd_targeted};
 pub use attack::{Attack, AttackSpec, Member};
 pub use autoattack::{AutoAttackOptions, Version, autoattack};
 pub use carlini_wagner::{CarliniWagnerOptions, carlini_wagner};
+pub use climb::Climb;
 pub use ddn::{DdnOptions, ddn};
 pub use deepfool::{DeepFoolOptions, Preset, deepfool};
 pub use epsilon::{Epsilon, Norm};
-pub use error::{AttackError, Result};
+pub use error::{AttackError, Result, hint};
 pub use evaluate::{
     Accuracy, AttackResult, Curve, CurvePoint, Evaluation, EvaluationOptions, EvaluationSet,
     Inside, Journal, Masking, MaskingRow, MemberResult, Observer, Progress, SampleOutcome,
@@ -62,7 +64,7 @@ pub use fgsm::{FgsmOptions, fgsm};
 pub use interval::wilson95;
 pub use loss::Loss;
 pub use noise::{NoiseOptions, noise};
-pub use parameters::Parameter;
+pub use parameters::{Parameter, Parameters};
 pub use pgd::{PgdOptions, Start, pgd};
 pub use preflight::preflight;
 pub use region::Region;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::epsilon::Epsilon;
 use crate::error::{AttackError, Result, hint};
 
-/// A parameter of an attack, for lists and documentation.
+/// A parameter of an attack, or of whatever else is specified so, for lists and documentation.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     /// What stands before the `=`.
@@ -17,24 +17,24 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// For the tables of the attacks' files.
-    pub(crate) const fn new(
-        name: &'static str,
-        default: &'static str,
-        meaning: &'static str,
-    ) -> Self {
+    /// For the tables of what can be specified.
+    pub const fn new(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
         Self { name, default, meaning }
     }
 }
 
-/// What was given for one attack.
-pub(crate) struct Parameters<'a> {
+/// What was given for one attack, or for whatever else is written `NAME:PARAMETER=VALUE,…`.
+pub struct Parameters<'a> {
     attack: &'static str,
     given: Vec<(&'static str, &'a str)>,
 }
 
 impl<'a> Parameters<'a> {
-    pub(crate) fn read(
+    /// The pairs of `text`, `PARAMETER=VALUE,…`; values are not looked at.
+    ///
+    /// # Errors
+    /// A name that is not `accepted`, no value, or a name given twice.
+    pub fn read(
         attack: &'static str,
         accepted: &'static [Parameter],
         text: &'a str,
@@ -68,6 +68,11 @@ impl<'a> Parameters<'a> {
             given.push((parameter, value));
         }
         Ok(Self { attack, given })
+    }
+
+    /// Names and values, in the order given.
+    pub fn pairs(&self) -> &[(&'static str, &'a str)] {
+        &self.given
     }
 
     /// The value of `name` where it was given, read by [`FromStr`].

@@ -230,6 +230,16 @@ impl<'a> Linearization<'a> {
         Ok(Gradients::new(self.pull(u, purpose)?.gradients))
     }
 
+    /// [`Linearization::parameter_gradient`] with Jᵀu, `[N, C, H, W]`, from one pull back.
+    ///
+    /// # Errors
+    /// If `u` does not have the shape of the logits.
+    pub fn parameter_and_input_gradient(self, u: &Tensor) -> Result<(Gradients, Tensor)> {
+        let purpose = Purpose { second: None, keep: false, parameters: true, input: true };
+        let pulled = self.pull(u, purpose)?;
+        Ok((Gradients::new(pulled.gradients), pulled.adjoint.input))
+    }
+
     /// J v, `[N, K]`, for `v` `[N, C, H, W]`.
     ///
     /// # Errors

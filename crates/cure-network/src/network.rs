@@ -351,6 +351,27 @@ impl Training {
     }
 }
 
+/// For attacks on the network as it is being trained: the whole batch at once, running statistics
+/// untouched.
+impl Classifier for Training {
+    fn classes(&self) -> usize {
+        self.0.classes
+    }
+
+    fn input_shape(&self) -> [usize; 3] {
+        self.0.input
+    }
+
+    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        self.0.check(images)?;
+        linearization::logits(&self.0.program, images)
+    }
+
+    fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
+        Ok(Box::new(Pieces::new(vec![self.0.linearize(images)?])?))
+    }
+}
+
 fn check_finite(name: &str, tensor: &Tensor) -> Result<()> {
     if tensor.is_finite() {
         return Ok(());

@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let streams = SampleStreams { seed: 0, epoch: 0, indices: &batch.indices };
     let values = EpochValues { h: 0.6, gamma: 0.8 };
     for (name, objective) in
-        [("standard", Objective::Standard {}), ("CURE", Objective::Cure(CureOptions::default()))]
+        [("standard", Objective::default()), ("CURE", Objective::Cure(CureOptions::default()))]
     {
         let mut network = Network::random(architecture.clone(), normalization.clone(), 0)?;
         let step = least(|| {

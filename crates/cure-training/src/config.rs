@@ -104,7 +104,7 @@ impl Default for TrainingConfig {
             selection: Selection::Auto,
             checkpoint_seconds: 120.0,
             keep_every: None,
-            objective: Objective::Standard {},
+            objective: Objective::default(),
             optimizer: OptimizerOptions::default(),
             augmentation: Augmentation::default(),
             validation: None,
@@ -144,6 +144,7 @@ impl TrainingConfig {
                 return Err(TrainingError::setting(name, value, "0 or more"));
             }
         }
+        self.objective.check()?;
         self.optimizer.check()?;
         let attack = self.attack();
         if let Some(attack) = attack {

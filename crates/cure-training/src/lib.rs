@@ -1,4 +1,4 @@
-//! Training: objectives (standard, CURE), optimisers, schedules, and a loop that can be killed at
+//! Training: objectives ([`objectives`]), optimisers, schedules, and a loop that can be killed at
 //! any moment and resumed to the same weights, bit for bit.
 //!
 //! The way of a run: a [`TrainingConfig`] says what is minimised and how; a [`RunDirectory`] keeps
@@ -27,8 +27,11 @@ pub use error::{Result, TrainingError};
 pub use export::chosen_epoch;
 pub use metrics::EpochRow;
 pub use objective::{
-    BatchNormMode, CureOptions, Derivatives, Direction, EpochValues, Objective, RegularizerTerms,
-    SampleStreams, Scale, StepOutcome, derivatives, regularizer,
+    AdversarialOptions, BatchNormMode, CureOptions, DeepFoolTrainingOptions, Derivatives,
+    Direction, ElleOptions, EpochValues, FgsmAtOptions, FgsmRsOptions, FreeOptions,
+    GradAlignOptions, GradientPenaltyOptions, LlrOptions, LossOptions, MartOptions, NFgsmOptions,
+    Objective, ObjectiveEntry, PgdAtOptions, RegularizerTerms, SampleStreams, Scale, StepOutcome,
+    TradesOptions, derivatives, objectives, regularizer,
 };
 pub use observer::{Control, Event, Observer};
 pub use optimizer::{Optimizer, OptimizerOptions};

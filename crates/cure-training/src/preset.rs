@@ -36,7 +36,7 @@ pub fn preset(name: &str) -> Result<TrainingConfig> {
                 loss_mode: BatchNormMode::Train,
                 regularizer_mode: BatchNormMode::Eval,
                 direction_mode: BatchNormMode::Eval,
-                recompute: false,
+                ..CureOptions::default()
             }),
             optimizer: OptimizerOptions::default(),
             ..TrainingConfig::default()
@@ -58,7 +58,7 @@ pub fn preset(name: &str) -> Result<TrainingConfig> {
                 loss_mode: BatchNormMode::Train,
                 regularizer_mode: BatchNormMode::Train,
                 direction_mode: BatchNormMode::Eval,
-                recompute: false,
+                ..CureOptions::default()
             }),
             optimizer: OptimizerOptions::default(),
             augmentation: Augmentation::NONE,

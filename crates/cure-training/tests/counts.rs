@@ -101,7 +101,7 @@ fn passes_of_a_step() {
     let _counting = COUNTING.lock().unwrap();
     use BatchNormMode::{Eval, Train};
     for name in ["resnet20", "resnet18"] {
-        check_passes(name, &Objective::Standard {}, [1, 1, 0, 1]);
+        check_passes(name, &Objective::default(), [1, 1, 0, 1]);
         // At x and at x + hz: values and tangents; ∇ℓ and its derivative; two products a weight.
         check_passes(name, &cure(Eval, false), [4, 4, 2, 4]);
         // And the loss with BatchNorm over the batch.
@@ -110,12 +110,63 @@ fn passes_of_a_step() {
     }
 }
 
+/// The table of objectives says these numbers.
+#[test]
+fn passes_of_every_objective() {
+    let _counting = COUNTING.lock().unwrap();
+    // Forward, back, of it as far as the images, weights; in the table: all of the first, second and last.
+    for (spec, passes, sum) in [
+        ("standard", [1, 1, 0, 1], 3),
+        ("cure", [5, 5, 2, 5], 15),
+        ("cure:alpha=0.5,beta=0.5", [5, 5, 2, 5], 15),
+        ("cure:alpha=0.5,beta=0.5,loss_mode=eval", [4, 4, 2, 4], 12),
+        ("cure:alpha=0.5,beta=0.5,noise=1,loss_mode=eval", [5, 5, 2, 5], 15),
+        ("cure:alpha=0,beta=1", [4, 4, 2, 4], 12),
+        ("pgd-at:eps=8/255", [8, 8, 7, 1], 17),
+        ("pgd-at:eps=8/255,steps=3,awp=0.01", [5, 5, 3, 2], 12),
+        ("fgsm-at:eps=8/255", [2, 2, 1, 1], 5),
+        ("fgsm-rs:eps=8/255", [2, 2, 1, 1], 5),
+        ("n-fgsm:eps=8/255", [2, 2, 1, 1], 5),
+        ("free:eps=8/255", [1, 1, 1, 1], 3),
+        ("trades:eps=8/255", [13, 12, 10, 2], 27),
+        ("trades:eps=8/255,steps=1,awp=0.005", [6, 5, 1, 4], 15),
+        ("trades:eps=8/255,beta=0", [1, 1, 0, 1], 3),
+        ("mart:eps=8/255", [12, 12, 10, 2], 26),
+        ("gradient-penalty", [3, 3, 1, 3], 9),
+        ("gradient-penalty:loss_mode=eval", [2, 2, 1, 2], 6),
+        ("gradalign:eps=8/255", [5, 5, 2, 5], 15),
+        ("llr:eps=8/255", [6, 6, 3, 4], 16),
+        ("llr:eps=8/255,loss_mode=eval", [5, 5, 3, 3], 13),
+        ("elle:eps=8/255", [5, 5, 1, 4], 14),
+    ] {
+        let objective: Objective = spec.parse().unwrap();
+        assert_eq!(passes[0] + passes[1] + passes[3], sum, "{spec}");
+        check_passes("resnet20", &objective, passes);
+        if spec.trim_end_matches(":eps=8/255") == objective.name() {
+            let said = objective.entry().passes.split([':', ' ']).next().unwrap();
+            assert_eq!(said, sum.to_string(), "{spec}");
+        }
+    }
+}
+
+/// DeepFool stops where it succeeds: its passes are those of the samples still on their way.
+#[test]
+fn passes_of_deepfool() {
+    let _counting = COUNTING.lock().unwrap();
+    let macs = network("resnet20").multiply_adds() * BATCH as u64;
+    let [record, _] = steps("resnet20", &"deepfool:steps=2,candidates=4".parse().unwrap(), 1);
+    let passes = |operation| record.multiply_adds(operation).div_ceil(macs);
+    assert_eq!(passes("convolution_weight_gradient"), 1);
+    assert!(passes("convolution") <= 2 + 2 * 2);
+    assert!(passes("convolution_input_gradient") <= 1 + 2 * 3);
+}
+
 #[test]
 fn buffers_of_a_step() {
     let _counting = COUNTING.lock().unwrap();
     use BatchNormMode::{Eval, Train};
     for (objective, most) in
-        [(Objective::Standard {}, 230), (cure(Eval, false), 480), (cure(Train, false), 710)]
+        [(Objective::default(), 230), (cure(Eval, false), 480), (cure(Train, false), 710)]
     {
         let [_, later] = steps("resnet18", &objective, 3);
         assert_eq!(later.new_buffers, 0, "memory is not used again");
@@ -178,7 +229,7 @@ fn every_layer_takes_its_path() {
             }
         }
     }
-    let [record, _] = steps("resnet18", &Objective::Standard {}, 1);
+    let [record, _] = steps("resnet18", &Objective::default(), 1);
     let gradients = record.entries.iter().filter(|e| e.operation == "convolution_weight_gradient");
     assert_eq!(gradients.filter(|entry| entry.path == "transformed").count(), 16);
 }

@@ -1,8 +1,11 @@
 //! The gradient of CURE's objective against central differences in θ, and what must not change it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
 use std::path::Path;
 
+use common::smooth::network;
 use cure_network::weights::read;
 use cure_network::{Architecture, Family, Network, Normalization, Shortcut};
 use cure_tensor::Tensor;
@@ -14,34 +17,6 @@ use cure_training::{
 
 const AT: EpochValues = EpochValues { h: 0.5, gamma: 0.7 };
 const INDICES: [usize; 4] = [11, 3, 8, 40];
-
-fn network() -> Network {
-    let family = Family::Residual {
-        widths: vec![3, 4],
-        blocks: vec![1, 1],
-        shortcut: Shortcut::Convolution,
-    };
-    let architecture = Architecture {
-        family,
-        activation: Activation::Softplus { beta: 2.0 },
-        classes: 5,
-        input: [3, 6, 6],
-    };
-    let normalization = Normalization::parse("0.4,0.5,0.6/0.2,0.25,0.3", 3).unwrap();
-    let mut network = Network::random(architecture, normalization, 3).unwrap();
-    // Running statistics and scales that are not the identity, so that folding matters.
-    for position in 0..network.parameters().len() {
-        let tensor = network.tensors()[position].clone();
-        if tensor.shape().len() == 1 {
-            let mut values = tensor.host().into_owned();
-            for (i, value) in values.iter_mut().enumerate() {
-                *value += 0.1 * ((i + position) as f32).sin();
-            }
-            network.set_tensor(position, Tensor::new(tensor.shape(), values).unwrap()).unwrap();
-        }
-    }
-    network
-}
 
 fn images(count: usize) -> Tensor {
     let values = (0..count * 108).map(|i| 0.5 + 0.5 * ((i * i) as f32 * 0.37).sin()).collect();
@@ -115,7 +90,7 @@ fn matches_central_differences_in_every_mode() {
                         loss_mode,
                         regularizer_mode: mode,
                         direction_mode: BatchNormMode::Eval,
-                        recompute: false,
+                        ..CureOptions::default()
                     };
                     check(&options, 2e-2);
                 }

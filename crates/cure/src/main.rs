@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Runs(options) => commands::runs::run(options),
         Command::Evaluate(options) => commands::evaluate::run(&arguments.general, options),
         Command::Attacks(options) => commands::attacks::run(options),
+        Command::Objectives(options) => commands::objectives::run(options),
         Command::Curve(options) => commands::curve::run(&arguments.general, options),
         Command::Masking(options) => commands::masking::run(&arguments.general, options),
         Command::Derivatives(options) => commands::derivatives::run(&arguments.general, options),

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use cure_data::{Batch, Dataset, epoch_order};
+use cure_tensor::Tensor;
 
 use super::Finished;
 use crate::checkpoint::{Best, Checkpoint, EpochSums, Position};
@@ -106,23 +107,11 @@ impl Trainer<'_> {
         let epoch = self.now.position.epoch;
         let streams =
             SampleStreams { seed: self.config.seed, epoch: epoch as u64, indices: &batch.indices };
-        let outcome = self.config.objective.step(
-            &mut self.now.network,
-            &batch.images,
-            &batch.labels,
-            at,
-            &streams,
-        )?;
-        if let Some(what) = not_finite(&outcome) {
-            return Err(self.diverged(what, at, learning_rate));
+        let mut outcome = self.objective_step(batch, at, &streams, learning_rate, None)?;
+        for _ in 1..self.config.objective.replays() {
+            let points = outcome.next.as_ref();
+            outcome = self.objective_step(batch, at, &streams, learning_rate, points)?;
         }
-        self.now.optimizer.step(&mut self.now.network, &outcome.gradients, learning_rate)?;
-        let sums = &mut self.now.sums;
-        sums.loss += outcome.loss;
-        sums.regularizer += outcome.regularizer;
-        sums.correct += outcome.correct;
-        sums.samples += outcome.samples;
-        self.now.images_seen += outcome.samples as u64;
         self.now.position.batch += 1;
         let mean = |sum: f64| sum / outcome.samples.max(1) as f64;
         Ok(self.observer.observe(&Event::Step {
@@ -134,6 +123,31 @@ impl Trainer<'_> {
             accuracy: mean(outcome.correct as f64),
             learning_rate,
         }))
+    }
+
+    /// One step of objective and optimiser, at the points that a step before it on this batch left.
+    fn objective_step(
+        &mut self,
+        batch: &Batch,
+        at: &EpochValues,
+        streams: &SampleStreams<'_>,
+        learning_rate: f64,
+        points: Option<&Tensor>,
+    ) -> Result<StepOutcome> {
+        let (network, objective) = (&mut self.now.network, &self.config.objective);
+        let outcome =
+            objective.step_at(network, &batch.images, &batch.labels, at, streams, points)?;
+        if let Some(what) = not_finite(&outcome) {
+            return Err(self.diverged(what, at, learning_rate));
+        }
+        self.now.optimizer.step(&mut self.now.network, &outcome.gradients, learning_rate)?;
+        let sums = &mut self.now.sums;
+        sums.loss += outcome.loss;
+        sums.regularizer += outcome.regularizer;
+        sums.correct += outcome.correct;
+        sums.samples += outcome.samples;
+        self.now.images_seen += outcome.samples as u64;
+        Ok(outcome)
     }
 
     /// The rate of the step that comes next, of `total` in the epoch.

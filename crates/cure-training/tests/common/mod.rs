@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used)]
 
+pub mod smooth;
+
 use std::path::Path;
 
 use cure_data::{Augmentation, DataSpec, Dataset, Split};

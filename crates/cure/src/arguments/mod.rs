@@ -115,7 +115,7 @@ pub(crate) enum Command {
     Data(commands::data::Options),
     /// Train a network from random weights.
     Train(commands::train::Options),
-    /// Fine-tune a trained network, with CURE or plainly.
+    /// Fine-tune a trained network, with CURE or another objective.
     Finetune(commands::finetune::Options),
     /// The training recipes in this program, by name, for --config.
     Recipes(commands::recipes::Options),
@@ -125,6 +125,8 @@ pub(crate) enum Command {
     Evaluate(commands::evaluate::Options),
     /// The attacks there are, and their parameters.
     Attacks(commands::attacks::Options),
+    /// What training can minimise, what it costs, and the parameters.
+    Objectives(commands::objectives::Options),
     /// Robust accuracy against ε, for one network or several, as a figure.
     Curve(commands::curve::Options),
     /// Whether gradients hide something: margins under PGD against margins under SPSA.

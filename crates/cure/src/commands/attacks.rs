@@ -1,7 +1,7 @@
 //! `cure attacks list`.
 
 use clap::{Args, Subcommand};
-use cure_attacks::{Entry, attacks};
+use cure_attacks::{Entry, Parameter, attacks};
 use cure_report::{Cell, Table};
 
 use crate::failure::{Failure, Outcome};
@@ -62,14 +62,27 @@ fn list() -> String {
 }
 
 fn describe(entry: &Entry) -> String {
+    let title = format!("{}: {} ({})", entry.name, entry.title, entry.reference);
+    parameters(title, entry.parameters) + &format!("cost an image: {}\n", entry.cost)
+}
+
+/// A table of parameters.
+pub(crate) fn parameters(title: String, parameters: &[Parameter]) -> String {
     let columns = ["parameter", "default", "meaning"];
-    let table = entry.parameters.iter().fold(
-        Table::new(format!("{}: {} ({})", entry.name, entry.title, entry.reference), columns),
-        |table, parameter| {
-            table.row([parameter.name, parameter.default, parameter.meaning].map(Cell::from))
-        },
-    );
-    table.to_text() + &format!("cost an image: {}\n", entry.cost)
+    let table = parameters.iter().fold(Table::new(title, columns), |table, parameter| {
+        table.row([parameter.name, parameter.default, parameter.meaning].map(Cell::from))
+    });
+    table.to_text()
+}
+
+/// A section of a page with the parameters of `name`.
+pub(crate) fn section(name: &str, title: &str, parameters: &[Parameter]) -> String {
+    let mut text =
+        format!("\n## `{name}`: {title}\n\n| parameter | default | meaning |\n|---|---|---|\n");
+    for Parameter { name, default, meaning } in parameters {
+        text.push_str(&format!("| `{name}` | {default} | {meaning} |\n"));
+    }
+    text
 }
 
 fn markdown() -> String {
@@ -90,16 +103,7 @@ fn markdown() -> String {
         ));
     }
     for entry in attacks() {
-        text.push_str(&format!(
-            "\n## `{}`: {}\n\n| parameter | default | meaning |\n|---|---|---|\n",
-            entry.name, entry.title
-        ));
-        for parameter in entry.parameters {
-            text.push_str(&format!(
-                "| `{}` | {} | {} |\n",
-                parameter.name, parameter.default, parameter.meaning
-            ));
-        }
+        text.push_str(&section(entry.name, entry.title, entry.parameters));
     }
     text
 }

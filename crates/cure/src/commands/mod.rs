@@ -10,6 +10,8 @@ pub(crate) mod derivatives;
 pub(crate) mod evaluate;
 pub(crate) mod finetune;
 pub(crate) mod masking;
+pub(crate) mod method;
+pub(crate) mod objectives;
 pub(crate) mod recipes;
 pub(crate) mod run;
 pub(crate) mod runs;

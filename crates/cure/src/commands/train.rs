@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::method::MethodArguments;
 use super::run::{self, RunConfig, TrainingArguments};
 use crate::arguments::General;
 use crate::failure::{Failure, Outcome};
@@ -14,6 +15,8 @@ Examples:
   cure train --data digits --model cnn --epochs 20 --out runs/digits
   cure train --data cifar10:DIR --model resnet20 --normalize cifar10 --epochs 100 \\
       --optimizer sgd --learning-rate one-cycle:0.1@0.3 --out runs/resnet20
+  cure train --method trades:eps=8/255 --data cifar10:DIR --model resnet20 --normalize cifar10 \\
+      --optimizer sgd --learning-rate one-cycle:0.1@0.3 --out runs/trades
   cure train --resume runs/resnet20
 
 The run directory holds config.toml (which reproduces the run with --config), metrics.jsonl,
@@ -27,6 +30,8 @@ pub(crate) struct Options {
     /// What is done to pixels first: none, imagenet, cifar10 or M,M,M/S,S,S.
     #[arg(long, value_name = "HOW")]
     normalize: Option<String>,
+    #[command(flatten)]
+    method: MethodArguments,
     /// Go on with the run in this folder.
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
@@ -51,6 +56,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if let Some(normalize) = &options.normalize {
         config.normalize = Some(normalize.clone());
     }
+    options.method.apply(&mut config.training)?;
     if config.model.is_none() {
         return Err(Failure::Input(
             "which network? give --model, as --model resnet20 (or `model` in --config)".into(),

@@ -1,6 +1,13 @@
 //! CURE, the paper's section 4: minimise the mean of ℓ(x) + γ·L_r(x) with
 //! L_r = ‖∇ℓ(x + hz) − ∇ℓ(x)‖², z a unit direction found at x and then held constant.
 //!
+//! With the perturbed loss it is the mean of α·ℓ(x) + β·ℓ(x + hz) + γ·L_r: the point x + hz is linearized
+//! already, and the seed of its loss is added to a pull back that is made anyway, so β costs nothing. For
+//! z the sign direction and h = ε√d, d pixels with a gradient, x + hz is FGSM's point before the cut to
+//! [0, 1]; β's loss has the regulariser's BatchNorm. With `noise` k the two points are x′ = x + η and
+//! x′ + hz, η uniform within kh/√d of each pixel: those of N-FGSM (de Jorge et al. 2022), while α's loss
+//! stays at x.
+//!
 //! The gradient of L_r is exact and needs no second-order automatic differentiation: with
 //! v = ∂L_r/∂Δg held constant it is ∇_θ⟨v, ∇ℓ(x + hz)⟩ − ∇_θ⟨v, ∇ℓ(x)⟩, and each term is the
 //! derivative along v of the ordinary gradient (Pearlmutter 1994): tangents forward, then one
@@ -8,22 +15,24 @@
 //!
 //! Cost: 2 passes for ∇ℓ(x), which is also z's pass; 2 for ∇ℓ(x + hz); 8 for the gradient of L_r;
 //! 3 for the loss with BatchNorm over the batch, or none where it shares the regulariser's mode
-//! (its seed is added). The authors' procedure takes 18.
+//! and point (its seed is added) or α = 0. The authors' procedure takes 18.
 
 mod points;
 mod step;
 
 pub use points::{Derivatives, RegularizerTerms, derivatives, regularizer};
-pub(super) use step::step;
 
+use cure_attacks::Parameter;
 use cure_network::Network;
 use cure_tensor::Tensor;
 use cure_tensor::ops;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::SampleStreams;
+use super::batch_norm::BatchNormMode;
+use super::entry::{LOSS_MODE, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, is_zero};
+use super::part::Batch;
 use crate::Result;
 
 /// The direction z, always of unit ℓ2 length.
@@ -52,15 +61,25 @@ pub enum Scale {
     Normalized,
 }
 
-/// Which statistics BatchNorm uses in a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BatchNormMode {
-    /// The batch's own; samples of a batch see each other.
-    Train,
-    /// The running ones; each sample stands alone.
-    Eval,
-}
+pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
+    name: "cure",
+    title: "curvature regularisation; with beta the perturbed loss too",
+    reference: "Moosavi-Dezfooli et al. 2019, section 4",
+    passes: "15: 12, and 3 for ℓ(x) unless alpha = 0 or it shares mode and point; recompute 2",
+    parameters: &[
+        Parameter::new("direction", "sign", "z: sign, gradient or gaussian"),
+        Parameter::new("scale", "pixel", "scale of h and L_r: pixel, pixel255 or normalized"),
+        Parameter::new("squared", "false", "whether L_r is ‖Δg‖² or ‖Δg‖"),
+        Parameter::new("alpha", "1", "α, weight of ℓ(x)"),
+        Parameter::new("beta", "0", "β, weight of ℓ(x + hz)"),
+        Parameter::new("noise", "0", "k: the points are x + η and x + η + hz, |η| ≤ kh/√d"),
+        LOSS_MODE,
+        REGULARIZER_MODE,
+        Parameter::new("direction_mode", "eval", "BatchNorm in the pass that finds z"),
+        Parameter::new("recompute", "false", "whether to hold less memory for 2 passes"),
+        SMOOTHING,
+    ],
+};
 
 /// How L_r is formed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +100,23 @@ pub struct CureOptions {
     /// Whether the pass at x is forgotten once ∇ℓ(x) is known, and made again (2 more passes) when its turn
     /// comes: three passes' activations are then held at most instead of five, for the same result.
     pub recompute: bool,
+    /// α, the weight of ℓ(x). Default 1.
+    #[serde(skip_serializing_if = "is_one")]
+    pub alpha: f64,
+    /// β, the weight of ℓ(x + hz). Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub beta: f64,
+    /// k: the regulariser's points are x + η and x + η + hz, η uniform within kh/√d of each of the d
+    /// pixels in the declared scale. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub noise: f64,
+    /// Label smoothing of ℓ, wherever it stands. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub smoothing: f64,
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 impl Default for CureOptions {
@@ -93,6 +129,10 @@ impl Default for CureOptions {
             regularizer_mode: BatchNormMode::Eval,
             direction_mode: BatchNormMode::Eval,
             recompute: false,
+            alpha: 1.0,
+            beta: 0.0,
+            noise: 0.0,
+            smoothing: 0.0,
         }
     }
 }
@@ -105,6 +145,23 @@ impl CureOptions {
             Scale::Pixel255 => vec![1.0 / 255.0; network.normalization().std.len()],
             Scale::Normalized => network.normalization().std.clone(),
         }
+    }
+
+    /// The first point of the regulariser: x, or x + η.
+    fn base(&self, batch: &Batch<'_>, unit: &[f32], h: f64) -> Result<Tensor> {
+        if self.noise == 0.0 {
+            return Ok(batch.images.clone());
+        }
+        let length = batch.images.len() / batch.labels.len().max(1);
+        let most = self.noise * h / (length as f64).sqrt();
+        let mut values = Vec::with_capacity(batch.images.len());
+        for &index in batch.streams.indices {
+            let mut stream = batch.streams.stream(index, 1);
+            values
+                .extend((0..length).map(|_| (most * (2.0 * stream.random::<f64>() - 1.0)) as f32));
+        }
+        let noise = scale_channels(&Tensor::new(batch.images.shape(), values)?, unit)?;
+        Ok(ops::add(noise, batch.images)?)
     }
 
     /// z, in the declared scale, from the gradient with respect to pixels.
@@ -121,8 +178,7 @@ impl CureOptions {
                 let length = gradient.len() / gradient.shape()[0].max(1);
                 let mut values = Vec::with_capacity(gradient.len());
                 for &index in streams.indices {
-                    let mut stream = ChaCha8Rng::seed_from_u64(streams.seed);
-                    stream.set_stream(((streams.epoch << 40) | index as u64).wrapping_add(1));
+                    let mut stream = streams.stream(index, 0);
                     values.extend((0..length).map(|_| {
                         let radius = (-2.0 * (1.0 - stream.random::<f64>()).ln()).sqrt();
                         (radius * (std::f64::consts::TAU * stream.random::<f64>()).cos()) as f32

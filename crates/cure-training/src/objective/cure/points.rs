@@ -1,10 +1,10 @@
 //! The two points of the regulariser, and what is measured there.
 
-use cure_network::{Adjoint, Frozen, Gradients, Linearization, Network};
-use cure_tensor::Tensor;
-use cure_tensor::ops::{self, CrossEntropy};
+use cure_network::{Frozen, Gradients, Network};
+use cure_tensor::{Tensor, ops};
 
 use super::super::SampleStreams;
+use super::super::point::Point;
 use super::{CureOptions, scale_channels};
 use crate::Result;
 
@@ -22,35 +22,7 @@ pub struct RegularizerTerms {
     /// L_r of each sample, in the declared scale, without γ.
     pub values: Vec<f64>,
     /// v = ∂(Σ L_r)/∂Δg with respect to pixels in [0, 1]; a zero Δg gives a zero row.
-    pub(super) cotangent: Tensor,
-}
-
-/// A pass at one point with its first-order adjoint.
-pub(super) struct Point<'a> {
-    pub(super) pass: Linearization<'a>,
-    pub(super) loss: CrossEntropy,
-    pub(super) adjoint: Adjoint,
-}
-
-impl<'a> Point<'a> {
-    pub(super) fn new(pass: Linearization<'a>, labels: &[usize]) -> Result<Self> {
-        let loss = ops::cross_entropy(pass.logits(), labels)?;
-        let adjoint = pass.adjoint(&loss.residual)?;
-        Ok(Self { pass, loss, adjoint })
-    }
-
-    /// ∇_θ⟨v, ∇ℓ⟩, plus the gradient of `factor` times the sum of the losses.
-    /// Memory is let go as it is used up.
-    pub(super) fn gradient_along(self, v: &Tensor, factor: f32) -> Result<Gradients> {
-        let tangent = self.pass.tangent(v)?;
-        let curvature = ops::softmax_covariance(&self.loss.probabilities, tangent.logits())?;
-        let mu = if factor == 0.0 {
-            curvature
-        } else {
-            ops::axpy(factor, &self.loss.residual, curvature)?
-        };
-        Ok(self.pass.second_order_parameter_gradient(self.adjoint, tangent, &mu)?)
-    }
+    cotangent: Tensor,
 }
 
 /// The two points with BatchNorm's running statistics.
@@ -69,12 +41,22 @@ fn points<'a>(
     h: f64,
     streams: &SampleStreams<'_>,
 ) -> Result<Points<'a>> {
-    let here = Point::new(frozen.linearize(images)?, labels)?;
+    let here = Point::new(frozen.linearize(images)?, labels, options.smoothing)?;
     let unit = options.unit(network);
-    let z = options.direction(here.adjoint.input(), &unit, streams)?;
+    let gradient = here.adjoint.input();
+    let z = options.direction(gradient, &unit, streams)?;
     let perturbed = step_along(images, &z, &unit, h)?;
-    let there = Point::new(frozen.linearize(&perturbed)?, labels)?;
-    let terms = terms(options, here.adjoint.input(), &there, &unit, z, perturbed)?;
+    let there = Point::new(frozen.linearize(&perturbed)?, labels, options.smoothing)?;
+    let difference = ops::subtract(there.adjoint.input(), gradient)?;
+    let (values, cotangent) = options.values(&difference, &unit)?;
+    let terms = RegularizerTerms {
+        direction: z,
+        perturbed,
+        gradient: gradient.clone(),
+        perturbed_gradient: there.adjoint.input().clone(),
+        values,
+        cotangent,
+    };
     Ok(Points { here, there, terms })
 }
 
@@ -131,30 +113,10 @@ pub fn derivatives(
     let mean = ops::scale(share, here.loss.residual.clone());
     let loss_gradient = here.pass.clone().parameter_gradient(&mean)?;
     let regularizer_gradient =
-        there.gradient_along(&v, 0.0)?.add_scaled(-1.0, &here.gradient_along(&v, 0.0)?)?;
+        there.gradient_along(&v, None)?.add_scaled(-1.0, &here.gradient_along(&v, None)?)?;
     Ok(Derivatives { terms, losses, logits, loss_gradient, regularizer_gradient })
 }
 
 pub(super) fn step_along(images: &Tensor, z: &Tensor, unit: &[f32], h: f64) -> Result<Tensor> {
     Ok(ops::axpy(h as f32, &scale_channels(z, unit)?, images.clone())?)
-}
-
-pub(super) fn terms(
-    options: &CureOptions,
-    gradient: &Tensor,
-    there: &Point<'_>,
-    unit: &[f32],
-    direction: Tensor,
-    perturbed: Tensor,
-) -> Result<RegularizerTerms> {
-    let difference = ops::subtract(there.adjoint.input(), gradient)?;
-    let (values, cotangent) = options.values(&difference, unit)?;
-    Ok(RegularizerTerms {
-        direction,
-        perturbed,
-        gradient: gradient.clone(),
-        perturbed_gradient: there.adjoint.input().clone(),
-        values,
-        cotangent,
-    })
 }

@@ -128,7 +128,7 @@ fn step(job: &Job) -> Outcome<Measurement> {
 fn objective(row: &str) -> Objective {
     let cure = |loss_mode| Objective::Cure(CureOptions { loss_mode, ..CureOptions::default() });
     match row {
-        "standard-step" => Objective::Standard {},
+        "standard-step" => Objective::default(),
         "cure-step" => cure(BatchNormMode::Train),
         _ => cure(BatchNormMode::Eval),
     }

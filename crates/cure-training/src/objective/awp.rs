@@ -1,0 +1,42 @@
+//! Adversarial weight perturbation (Wu et al. 2020): the gradient of an objective is taken at weights that
+//! have gone up it first, θ + v with v = γ‖w‖·g/‖g‖ for each weight tensor w with gradient g (not for biases
+//! or BatchNorm), and applied at θ. The objective's passes that have a gradient in θ are made twice; the
+//! points that an attack found at θ stay.
+
+use cure_network::{Gradients, Network};
+use cure_tensor::{Tensor, ops};
+
+use super::part::Part;
+use crate::Result;
+
+/// `work` at the perturbed weights; at the weights themselves for γ = 0.
+pub(super) fn with_perturbation(
+    gamma: f64,
+    network: &Network,
+    work: impl Fn(&Network) -> Result<Part>,
+) -> Result<Part> {
+    if gamma == 0.0 {
+        return work(network);
+    }
+    let gradients = work(network)?.gradients;
+    work(&perturbed(network, &gradients, gamma)?)
+}
+
+fn perturbed(network: &Network, gradients: &Gradients, gamma: f64) -> Result<Network> {
+    let norm = |tensor: &Tensor| {
+        tensor.host().iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+    };
+    let mut moved = network.clone();
+    for (position, gradient) in gradients.tensors().iter().enumerate() {
+        let weight = &network.tensors()[position];
+        let Some(gradient) = gradient.as_ref().filter(|_| weight.shape().len() > 1) else {
+            continue;
+        };
+        let length = norm(gradient);
+        if length > 0.0 {
+            let factor = (gamma * norm(weight) / length) as f32;
+            moved.set_tensor(position, ops::axpy(factor, gradient, weight.clone())?)?;
+        }
+    }
+    Ok(moved)
+}

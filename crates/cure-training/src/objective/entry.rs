@@ -1,0 +1,124 @@
+//! The table of objectives: whatever can be named on the command line, in the order it is listed.
+
+use cure_attacks::Parameter;
+
+use super::{
+    Objective, adversarial, cure, elle, gradalign, gradient_penalty, llr, mart, standard, trades,
+};
+use crate::error::{Result, TrainingError};
+
+/// What is known of an objective without running it: a row of the table of objectives.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectiveEntry {
+    /// What stands before the colon, and at `method` in configurations.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub title: &'static str,
+    /// Where it comes from.
+    pub reference: &'static str,
+    /// Passes of a step with the defaults and in general: evaluations, pull backs and weight gradients
+    /// of the whole network on the batch.
+    pub passes: &'static str,
+    /// Its parameters with their defaults, as in configurations; – must be given.
+    pub parameters: &'static [Parameter],
+}
+
+const OBJECTIVES: &[ObjectiveEntry] = &[
+    standard::ENTRY,
+    cure::ENTRY,
+    adversarial::pgd::ENTRY,
+    adversarial::fgsm::ENTRY,
+    adversarial::fgsm::RANDOM_ENTRY,
+    adversarial::fgsm::NOISE_ENTRY,
+    adversarial::free::ENTRY,
+    adversarial::deepfool::ENTRY,
+    trades::ENTRY,
+    mart::ENTRY,
+    gradient_penalty::ENTRY,
+    gradalign::ENTRY,
+    llr::ENTRY,
+    elle::ENTRY,
+];
+
+/// The objectives that a specification can name.
+pub fn objectives() -> &'static [ObjectiveEntry] {
+    OBJECTIVES
+}
+
+impl Objective {
+    /// Its row in the table of objectives.
+    pub fn entry(&self) -> &'static ObjectiveEntry {
+        match self {
+            Self::Standard(_) => &standard::ENTRY,
+            Self::Cure(_) => &cure::ENTRY,
+            Self::PgdAt(_) => &adversarial::pgd::ENTRY,
+            Self::FgsmAt(_) => &adversarial::fgsm::ENTRY,
+            Self::FgsmRs(_) => &adversarial::fgsm::RANDOM_ENTRY,
+            Self::NFgsm(_) => &adversarial::fgsm::NOISE_ENTRY,
+            Self::Free(_) => &adversarial::free::ENTRY,
+            Self::DeepFool(_) => &adversarial::deepfool::ENTRY,
+            Self::Trades(_) => &trades::ENTRY,
+            Self::Mart(_) => &mart::ENTRY,
+            Self::GradientPenalty(_) => &gradient_penalty::ENTRY,
+            Self::GradAlign(_) => &gradalign::ENTRY,
+            Self::Llr(_) => &llr::ENTRY,
+            Self::Elle(_) => &elle::ENTRY,
+        }
+    }
+}
+
+/// Rows that several objectives share.
+pub(super) const NORM: Parameter = Parameter::new("norm", "linf", "linf, l2 or l1");
+pub(super) const EPS: Parameter =
+    Parameter::new("eps", "–", "radius in pixels of [0, 1]; must be given");
+pub(super) const STEP: Parameter = Parameter::new("step", "eps/4", "length of a step in pixels");
+pub(super) const START: Parameter =
+    Parameter::new("start", "0.001", "radius in pixels of the random start");
+pub(super) const AWP: Parameter = Parameter::new(
+    "awp",
+    "0",
+    "γ of adversarial weight perturbation, a share of each weight's norm",
+);
+pub(super) const LOSS_MODE: Parameter =
+    Parameter::new("loss_mode", "train", "BatchNorm in the passes of the loss: train or eval");
+pub(super) const ATTACK_MODE: Parameter =
+    Parameter::new("attack_mode", "eval", "BatchNorm in the passes of the attack: train or eval");
+pub(super) const REGULARIZER_MODE: Parameter = Parameter::new(
+    "regularizer_mode",
+    "eval",
+    "BatchNorm in the passes of the regulariser: train or eval",
+);
+pub(super) const SMOOTHING: Parameter =
+    Parameter::new("smoothing", "0", "label smoothing s: the target is (1 − s)·y + s/K");
+
+/// For fields that are written only where they say something.
+pub(super) fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+/// # Errors
+/// If the value is negative or not finite.
+pub(super) fn check_weight(name: &'static str, value: f64) -> Result<()> {
+    match value.is_finite() && value >= 0.0 {
+        true => Ok(()),
+        false => Err(TrainingError::setting(name, value, "a finite number, 0 or more")),
+    }
+}
+
+/// # Errors
+/// If the value is not in [0, 1).
+pub(super) fn check_share(name: &'static str, value: f64) -> Result<()> {
+    match (0.0..1.0).contains(&value) {
+        true => Ok(()),
+        false => Err(TrainingError::setting(name, value, "0 or more and below 1")),
+    }
+}
+
+/// # Errors
+/// If there is none.
+pub(super) fn check_count(name: &'static str, value: usize) -> Result<()> {
+    match value {
+        0 => Err(TrainingError::setting(name, value, "1 or more")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,136 @@
+//! FGSM with gradient alignment (Andriushchenko and Flammarion 2020): the mean of ℓ(x′) +
+//! λ·(1 − cos(∇ℓ(x), ∇ℓ(x + η))), x′ = x + ε·sign ∇ℓ(x) cut to [0, 1] and η uniform in the ball. It keeps the
+//! one step of FGSM honest.
+//!
+//! The gradient is exact in both gradients of the cosine: each has its own v, and ∇_θ⟨v, ∇ℓ⟩ as in CURE.
+//! ∇ℓ(x) also gives x′.
+//!
+//! Cost: 12 passes for the alignment, 3 for ℓ(x′).
+
+use cure_attacks::{Climb, Epsilon, Norm, Parameter};
+use cure_network::Network;
+use cure_tensor::{Tensor, ops};
+use serde::{Deserialize, Serialize};
+
+use super::adversarial::pgd::linf;
+use super::batch_norm::{BatchNormMode, Passes};
+use super::entry::{
+    EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_weight,
+};
+use super::loss::LossOptions;
+use super::part::{Batch, Part};
+use super::point::Point;
+use super::standard::with_loss;
+use super::{EpochValues, Minimise};
+use crate::Result;
+
+pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
+    name: "gradalign",
+    title: "adversarial training by FGSM with gradients aligned",
+    reference: "Andriushchenko and Flammarion 2020",
+    passes: "15",
+    parameters: &[
+        EPS,
+        NORM,
+        Parameter::new("lambda", "0.2", "λ, weight of the alignment"),
+        LOSS_MODE,
+        REGULARIZER_MODE,
+        SMOOTHING,
+    ],
+};
+
+/// The parameters of FGSM with gradient alignment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GradAlignOptions {
+    /// ε, the length of the step in pixels, and the radius of η's ball.
+    pub eps: Epsilon,
+    /// The norm. Default ℓ∞.
+    #[serde(default = "linf")]
+    pub norm: Norm,
+    /// λ, the weight of the alignment. Default 0.2.
+    #[serde(default = "fifth")]
+    pub lambda: f64,
+    /// BatchNorm in the passes of the alignment, whose ∇ℓ(x) is FGSM's. Default running statistics.
+    #[serde(default = "eval")]
+    pub regularizer_mode: BatchNormMode,
+    /// The loss.
+    #[serde(flatten)]
+    pub loss: LossOptions,
+}
+
+fn fifth() -> f64 {
+    0.2
+}
+
+/// BatchNorm of regularisers.
+pub(super) fn eval() -> BatchNormMode {
+    BatchNormMode::Eval
+}
+
+/// Samples' cosines of two gradients, and their derivatives by the first: b/(‖a‖‖b‖) − cos·a/‖a‖². Where
+/// one is zero the cosine is 0 and has none.
+fn alignment(a: &Tensor, b: &Tensor) -> Result<(Vec<f64>, Tensor, Tensor)> {
+    let inner = ops::sample_dot(a, b)?;
+    let norms = ops::sample_l2(a)?.into_iter().zip(ops::sample_l2(b)?);
+    let inverse = |norm: f64| if norm > 0.0 { 1.0 / norm } else { 0.0 };
+    let units: Vec<(f64, f64)> = norms.map(|(a, b)| (inverse(a), inverse(b))).collect();
+    let cosines: Vec<f64> = inner.iter().zip(&units).map(|(inner, (a, b))| inner * a * b).collect();
+    let cross: Vec<f32> = units.iter().map(|(a, b)| (a * b) as f32).collect();
+    let own = |unit: fn(&(f64, f64)) -> f64| -> Vec<f32> {
+        let pairs = cosines.iter().zip(&units);
+        pairs.map(|(cosine, units)| (-cosine * unit(units).powi(2)) as f32).collect()
+    };
+    let by_a = ops::perturb(&ops::scale_samples(b, &cross)?, a, &own(|units| units.0))?;
+    let by_b = ops::perturb(&ops::scale_samples(a, &cross)?, b, &own(|units| units.1))?;
+    Ok((cosines, by_a, by_b))
+}
+
+impl GradAlignOptions {
+    fn climb(&self) -> Climb {
+        let start = Some(self.eps);
+        Climb { norm: self.norm, epsilon: self.eps, step: self.eps, steps: 1, start }
+    }
+}
+
+impl Minimise for GradAlignOptions {
+    fn check(&self) -> Result<()> {
+        self.loss.check()?;
+        check_weight("objective.lambda", self.lambda)?;
+        Ok(self.climb().check(None)?)
+    }
+
+    fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
+        let climb = self.climb();
+        let (alignment, points) = {
+            let passes = Passes::new(network, self.regularizer_mode)?;
+            let point = |images: &Tensor| {
+                Point::new(passes.linearize(images)?, batch.labels, self.loss.smoothing)
+            };
+            let noisy = climb.start(batch.images, &batch.attack_streams(), batch.draw(0))?;
+            let (here, there) = (point(batch.images)?, point(&noisy)?);
+            let points = match batch.points {
+                Some(points) => points.clone(),
+                None => climb.step(batch.images, batch.images, here.adjoint.input())?,
+            };
+            let (cosines, by_here, by_there) =
+                alignment(here.adjoint.input(), there.adjoint.input())?;
+            let regularizer: f64 = cosines.iter().map(|cosine| 1.0 - cosine).sum();
+            let factor = -(self.lambda as f32) * batch.share;
+            let statistics = vec![there.pass.batch_statistics(), here.pass.batch_statistics()];
+            let gradients = there.gradient_along(&ops::scale(factor, by_there), None)?;
+            let other = here.gradient_along(&ops::scale(factor, by_here), None)?;
+            let part = Part {
+                gradients: gradients.add_scaled(1.0, &other)?,
+                objective: self.lambda * regularizer,
+                loss: 0.0,
+                regularizer,
+                correct: 0,
+                statistics,
+                next: None,
+            };
+            (part, points)
+        };
+        with_loss(alignment, false, &self.loss, network, batch, &points)
+    }
+}

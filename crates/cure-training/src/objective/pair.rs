@@ -1,0 +1,59 @@
+//! Objectives of the logits at two points, x and x′: a pass at each.
+
+use cure_attacks::{Climb, Epsilon, Norm};
+use cure_network::Network;
+use cure_tensor::{Tensor, ops};
+
+use super::batch_norm::{BatchNormMode, Passes};
+use super::part::{Batch, Part};
+use crate::Result;
+
+/// An objective of two batches of logits, f(x) and f(x′); each number is a sum over the batch.
+pub(super) struct Terms {
+    pub(super) objective: f64,
+    pub(super) loss: f64,
+    pub(super) regularizer: f64,
+    pub(super) correct: usize,
+    /// The gradients of `objective` with respect to f(x) and f(x′): `[N, K]`.
+    pub(super) seeds: [Tensor; 2],
+}
+
+/// The mean of an objective of f(x) and f(x′), with its gradient: 6 passes.
+pub(super) fn pair(
+    mode: BatchNormMode,
+    network: &Network,
+    batch: &Batch<'_>,
+    points: &Tensor,
+    terms: impl Fn(&Tensor, &Tensor) -> Result<Terms>,
+) -> Result<Part> {
+    let passes = Passes::new(network, mode)?;
+    let (here, there) = (passes.linearize(batch.images)?, passes.linearize(points)?);
+    let Terms { objective, loss, regularizer, correct, seeds: [of_here, of_there] } =
+        terms(here.logits(), there.logits())?;
+    let statistics = vec![here.batch_statistics(), there.batch_statistics()];
+    let gradients = here.parameter_gradient(&ops::scale(batch.share, of_here))?;
+    let other = there.parameter_gradient(&ops::scale(batch.share, of_there))?;
+    let gradients = gradients.add_scaled(1.0, &other)?;
+    Ok(Part { gradients, objective, loss, regularizer, correct, statistics, next: None })
+}
+
+/// The rows of two batches of logits, side by side.
+pub(super) fn rows<'a>(
+    clean: &'a [f32],
+    perturbed: &'a [f32],
+    classes: usize,
+) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
+    clean.chunks_exact(classes.max(1)).zip(perturbed.chunks_exact(classes.max(1)))
+}
+
+/// The attack of such objectives: steps in the ball from a point very near the image, for at the image
+/// itself the divergence has no gradient.
+pub(super) fn near(
+    eps: Epsilon,
+    norm: Norm,
+    steps: usize,
+    step: Option<Epsilon>,
+    start: Epsilon,
+) -> Climb {
+    Climb { norm, epsilon: eps, step: step.unwrap_or(eps.quarter()), steps, start: Some(start) }
+}

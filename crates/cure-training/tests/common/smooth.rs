@@ -1,0 +1,65 @@
+//! A small smooth network, a few images, and steps of objectives there.
+
+use cure_network::{Architecture, Family, Gradients, Network, Normalization, Shortcut};
+use cure_tensor::Tensor;
+use cure_tensor::ops::{self, Activation};
+use cure_training::{EpochValues, Objective, SampleStreams, StepOutcome};
+
+pub const AT: EpochValues = EpochValues { h: 0.5, gamma: 0.7 };
+pub const COUNT: usize = 4;
+
+/// Smooth, with running statistics and scales that are not the identity, so that folding matters.
+pub fn network() -> Network {
+    let family = Family::Residual {
+        widths: vec![3, 4],
+        blocks: vec![1, 1],
+        shortcut: Shortcut::Convolution,
+    };
+    let activation = Activation::Softplus { beta: 2.0 };
+    let architecture = Architecture { family, activation, classes: 5, input: [3, 6, 6] };
+    let normalization = Normalization::parse("0.4,0.5,0.6/0.2,0.25,0.3", 3).unwrap();
+    let mut network = Network::random(architecture, normalization, 3).unwrap();
+    for position in 0..network.parameters().len() {
+        let tensor = network.tensors()[position].clone();
+        if tensor.shape().len() == 1 {
+            let mut values = tensor.host().into_owned();
+            for (i, value) in values.iter_mut().enumerate() {
+                *value += 0.1 * ((i + position) as f32).sin();
+            }
+            network.set_tensor(position, Tensor::new(tensor.shape(), values).unwrap()).unwrap();
+        }
+    }
+    network
+}
+
+pub fn images(count: usize) -> Tensor {
+    let values = (0..count * 108).map(|i| 0.5 + 0.4 * ((i * i) as f32 * 0.37).sin()).collect();
+    Tensor::new(&[count, 3, 6, 6], values).unwrap()
+}
+
+/// What stands for the points that an attack found.
+pub fn points(count: usize) -> Tensor {
+    let moves = (0..count * 108).map(|i| 0.1 * ((i * i) as f32 * 0.73).cos()).collect();
+    ops::add(Tensor::new(&[count, 3, 6, 6], moves).unwrap(), &images(count)).unwrap()
+}
+
+pub fn step(
+    objective: &Objective,
+    network: &Network,
+    count: usize,
+    points: Option<&Tensor>,
+) -> StepOutcome {
+    let labels: Vec<usize> = (0..count).map(|i| (3 * i + 1) % 5).collect();
+    let indices: Vec<usize> = (0..count).map(|i| (7 * i + 11) % 53).collect();
+    let streams = SampleStreams { seed: 5, epoch: 2, indices: &indices };
+    let network = &mut network.clone();
+    objective.step_at(network, &images(count), &labels, &AT, &streams, points).unwrap()
+}
+
+pub fn objective(spec: &str) -> Objective {
+    spec.parse().unwrap()
+}
+
+pub fn difference(a: &Gradients, b: &Gradients) -> f64 {
+    a.clone().add_scaled(-1.0, b).unwrap().norm() / b.norm()
+}

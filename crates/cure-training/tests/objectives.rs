@@ -1,0 +1,164 @@
+//! Every objective: its gradient against central differences in θ, its descent on the digits, and its bits
+//! for any number of threads.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use common::digits;
+use common::smooth::{AT, COUNT, images, network, objective, points, step};
+use cure_tensor::{Tensor, ops};
+use cure_training::{EpochValues, Optimizer, OptimizerOptions, SampleStreams, objectives};
+
+/// Every objective, in every form whose gradient differs.
+const SPECS: [&str; 26] = [
+    "standard",
+    "standard:smoothing=0.2",
+    "standard:loss_mode=eval",
+    "cure:alpha=0.6,beta=0.8",
+    "cure:alpha=0.6,beta=0.8,loss_mode=eval,squared=true",
+    "cure:alpha=0.5,beta=0.5,noise=1,regularizer_mode=train,loss_mode=eval,smoothing=0.1",
+    "cure:alpha=0,beta=1,noise=2",
+    "pgd-at:eps=0.1,steps=3",
+    "fgsm-at:eps=0.1,attack_mode=train",
+    "fgsm-rs:eps=0.1,loss_mode=eval",
+    "n-fgsm:eps=0.1,smoothing=0.1",
+    "free:eps=0.1",
+    "deepfool",
+    "trades:eps=0.1,steps=2",
+    "trades:eps=0.1,steps=2,smoothing=0.1,loss_mode=eval",
+    "mart:eps=0.1,steps=2",
+    "mart:eps=0.1,steps=2,smoothing=0.1,loss_mode=eval",
+    "gradient-penalty:lambda=0.3",
+    "gradient-penalty:lambda=0.3,squared=false,loss_mode=eval",
+    "gradient-penalty:lambda=0.3,regularizer_mode=train",
+    "gradalign:eps=0.1,lambda=2",
+    "gradalign:eps=0.1,lambda=2,regularizer_mode=train,smoothing=0.1",
+    "llr:eps=0.1",
+    "llr:eps=0.1,loss_mode=eval,smoothing=0.1",
+    "elle:eps=0.1,lambda=100",
+    "elle:eps=0.1,lambda=100,regularizer_mode=train,noise=1",
+];
+
+/// Along each parameter tensor's own gradient the derivative is its norm: the largest signal there is.
+#[test]
+fn gradients_are_exact_with_the_points_held() {
+    let (network, points) = (network(), points(COUNT));
+    for spec in SPECS {
+        let objective = objective(spec);
+        let found = step(&objective, &network, COUNT, Some(&points));
+        let mut compared = 0;
+        for (position, parameter) in network.parameters().iter().enumerate() {
+            let Some(gradient) = &found.gradients.tensors()[position] else {
+                assert!(!parameter.role.is_trained(), "{spec}: {} has none", parameter.name);
+                continue;
+            };
+            let values = gradient.host();
+            let norm = values.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+            let value = |distance: f64| {
+                let mut network = network.clone();
+                let weight = network.tensors()[position].clone();
+                let moved = ops::axpy((distance / norm) as f32, gradient, weight).unwrap();
+                network.set_tensor(position, moved).unwrap();
+                step(&objective, &network, COUNT, Some(&points)).objective / COUNT as f64
+            };
+            // Richardson's combination of two central differences.
+            let difference =
+                |distance: f64| (value(distance) - value(-distance)) / (2.0 * distance);
+            let derivative = (4.0 * difference(2e-3) - difference(4e-3)) / 3.0;
+            let error = (derivative - norm).abs() / norm.max(1e-2);
+            assert!(error < 1e-2, "{spec}, {}: {derivative} for {norm}", parameter.name);
+            compared += usize::from(norm > 0.0);
+        }
+        assert!(compared > 15, "{spec}: only {compared} parameters have a gradient");
+    }
+}
+
+/// With the points that it finds itself, each objective is found and lowered.
+#[test]
+fn each_lowers_its_own_loss_on_the_digits() {
+    let (training, _) = digits();
+    let batch = training.batch(&(0..64).collect::<Vec<_>>()).unwrap();
+    for entry in objectives() {
+        let needs_eps = entry.parameters.iter().any(|row| row.name == "eps");
+        let spec = entry.name.to_owned() + if needs_eps { ":eps=0.1" } else { "" };
+        let objective = objective(&spec);
+        let mut network = common::residual(2);
+        let mut optimizer = Optimizer::new(OptimizerOptions::default(), &network).unwrap();
+        let streams = SampleStreams { seed: 1, epoch: 0, indices: &batch.indices };
+        let at = EpochValues { h: 0.3, gamma: 0.1 };
+        let (mut values, mut points): (Vec<f64>, Option<Tensor>) = (Vec::new(), None);
+        for step in 0..12 {
+            if step % objective.replays() == 0 {
+                points = None;
+            }
+            let (images, labels) = (&batch.images, &batch.labels);
+            let outcome = objective
+                .step_at(&mut network, images, labels, &at, &streams, points.as_ref())
+                .unwrap();
+            assert!(outcome.gradients.is_finite() && outcome.objective.is_finite(), "{spec}");
+            optimizer.step(&mut network, &outcome.gradients, 0.01).unwrap();
+            values.push(outcome.objective);
+            points = outcome.next;
+        }
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let (first, last) = (mean(&values[..3]), mean(&values[9..]));
+        assert!(last < 0.95 * first, "{spec}: {values:?}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    // More than one part, and a last one that is smaller.
+    let (network, count) = (network(), 21);
+    for spec in SPECS {
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| step(&objective(spec), &network, count, None))
+        };
+        let (one, two) = (on(1), on(2));
+        assert_eq!(one.gradients.tensors(), two.gradients.tensors(), "{spec}");
+        assert_eq!((one.objective, one.correct), (two.objective, two.correct), "{spec}");
+        assert_eq!(one.next, two.next, "{spec}");
+    }
+}
+
+/// A sample's points do not depend on the batch that it is in.
+#[test]
+fn random_starts_belong_to_samples() {
+    let network = network();
+    let run = |rows: &[usize], spec: &str| {
+        let labels: Vec<usize> = rows.iter().map(|row| row % 5).collect();
+        let streams = SampleStreams { seed: 5, epoch: 2, indices: rows };
+        let chosen = ops::select(&images(4), rows).unwrap();
+        let outcome =
+            objective(spec).step(&mut network.clone(), &chosen, &labels, &AT, &streams).unwrap();
+        outcome.objective
+    };
+    for spec in SPECS {
+        if spec.contains("train") || !spec.contains("loss_mode=eval") {
+            continue;
+        }
+        let whole = run(&[0, 1, 2, 3], spec);
+        let apart = run(&[3, 0], spec) + run(&[2, 1], spec);
+        assert!((whole - apart).abs() < 1e-4 * whole.abs(), "{spec}: {whole} {apart}");
+    }
+}
+
+#[test]
+fn counts_that_do_not_fit_are_refused() {
+    let (network, points) = (network(), points(3));
+    let streams = SampleStreams { seed: 0, epoch: 0, indices: &[0, 1] };
+    for (labels, points) in [(&[0, 1, 2][..], None), (&[0, 1], Some(&points)), (&[0, 9], None)] {
+        for spec in ["standard", "pgd-at:eps=0.1"] {
+            let found = objective(spec).step_at(
+                &mut network.clone(),
+                &images(2),
+                labels,
+                &AT,
+                &streams,
+                points,
+            );
+            assert!(found.is_err(), "{spec} {labels:?}");
+        }
+    }
+}
