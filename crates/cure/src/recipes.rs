@@ -28,8 +28,17 @@ macro_rules! recipes {
 pub(crate) const RECIPES: &[Recipe] = recipes![
     "cifar10-resnet18-cure",
     "cifar10-wrn28-10-cure",
+    "cifar10-resnet18-deepfool",
     "svhn-resnet18-cure",
+    "svhn-resnet18-deepfool",
     "cifar10-resnet20-cure",
+    "cifar10-resnet20-cure-perturbed",
+    "cifar10-resnet20-pgd-at",
+    "cifar10-resnet20-fgsm-rs",
+    "cifar10-resnet20-n-fgsm",
+    "cifar10-resnet20-trades",
+    "cifar10-resnet20-gradient-penalty",
+    "cifar10-resnet20-deepfool",
     "cifar10-resnet20-control",
 ];
 

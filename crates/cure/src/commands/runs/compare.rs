@@ -23,7 +23,7 @@ pub(super) fn run(options: &CompareOptions) -> Outcome {
     let settings = differences::settings(&runs);
     let doubts = differences::doubts(&runs);
     let shown =
-        [tables::results(&runs), differences::table(&runs, &settings), tables::origins(&runs)];
+        [tables::results(&runs), tables::passes(&runs), differences::table(&runs, &settings), tables::origins(&runs)];
 
     let mut text = shown.iter().map(Table::to_text).collect::<Vec<_>>().join("\n");
     text += &format!("\n{}", tables::ACCURACIES);
@@ -72,11 +72,11 @@ fn read(paths: &[PathBuf]) -> Outcome<Vec<Run>> {
 
 fn report(
     runs: &[Run],
-    shown: &[Table; 3],
+    shown: &[Table; 4],
     doubts: &[String],
     figures: Vec<(String, Figure)>,
 ) -> Report {
-    let [results, settings, origins] = shown.clone();
+    let [results, passes, settings, origins] = shown.clone();
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     let mut report = Report::new("Training runs side by side")
         .summary(format!("The runs compared: {}.", names.join(", ")));
@@ -87,7 +87,7 @@ fn report(
         .into_iter()
         .fold(Section::new("Their course"), |section, (_, figure)| section.figure(figure));
     report
-        .section(Section::new("What they came to").table(results).paragraph(tables::ACCURACIES))
+        .section(Section::new("What they came to").table(results).table(passes).paragraph(tables::ACCURACIES))
         .section(course)
         .section(Section::new("In what they differ").table(settings))
         .section(Section::new("What they were made by").table(origins))
@@ -120,6 +120,7 @@ fn document(runs: &[Run], settings: &[(String, Vec<Option<String>>)], doubts: &[
             "clean": measured(run.measured(CLEAN)),
             "attacked": measured(run.measured(ATTACKED)),
             "attack": run.attack(),
+            "passes": run.passes(),
             "seconds": run.seconds(),
             "seconds_an_epoch": run.seconds_an_epoch(),
             "sessions": run.record.sessions,

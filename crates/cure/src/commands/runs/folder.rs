@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use cure_attacks::wilson95;
 use cure_training::{
-    RunRecord, Session, SessionState, chosen_epoch, is_being_written, read_configuration,
+    RunRecord, Session, SessionState, chosen_epoch, is_being_written, objectives,
+    read_configuration,
 };
 use serde_json::{Map, Value};
 
@@ -95,6 +96,12 @@ impl Run {
         self.setting("training.objective.method")
             .and_then(toml::Value::as_str)
             .unwrap_or("standard")
+    }
+
+    /// Passes of a step, as the table of objectives has them: with the defaults, and in general.
+    pub(super) fn passes(&self) -> Option<&'static str> {
+        let entry = objectives().iter().find(|entry| entry.name == self.objective())?;
+        Some(entry.passes)
     }
 
     /// The architecture, where anything says it.

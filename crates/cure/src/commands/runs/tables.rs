@@ -109,6 +109,15 @@ pub(super) fn results(runs: &[Run]) -> Table {
     )
 }
 
+/// What a step costs, whatever the machine.
+pub(super) fn passes(runs: &[Run]) -> Table {
+    let caption = "Passes of a step, each an evaluation, a pull back or a weight gradient of the whole \
+                   network on the batch: with the objective's defaults, and in general";
+    runs.iter().fold(Table::new(caption, ["run", "objective", "passes"]), |table, run| {
+        table.row([Cell::from(run.name.as_str()), Cell::from(run.objective()), text(run.passes())])
+    })
+}
+
 /// As `74.8 (72.0–77.4)`.
 fn with_interval(measured: Option<Measured>) -> Cell {
     let Some(measured) = measured else { return Cell::Missing };
