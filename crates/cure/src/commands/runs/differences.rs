@@ -25,8 +25,7 @@ pub(super) fn settings(runs: &[Run]) -> Vec<(String, Vec<Option<String>>)> {
             flat.iter().map(|values| values.get(key).cloned()).collect();
         (key.clone(), values)
     });
-    rows.filter(|(_, values)| values.iter().any(|value| *value != values[0]))
-        .collect()
+    rows.filter(|(_, values)| values.iter().any(|value| *value != values[0])).collect()
 }
 
 fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, String>) {
