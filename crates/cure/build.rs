@@ -1,5 +1,6 @@
 //! Tells the program which commit it is made from, as `CURE_VERSION`: `0.1.0 (18f09bb1a2c3)`, with
 //! `, changed` where sources differ from it, and the version alone where there is no repository.
+#![allow(clippy::print_stdout)] // It is how a build script speaks.
 
 use std::path::Path;
 use std::process::Command;

@@ -82,7 +82,7 @@ pub(crate) fn configuration(name: &Path) -> Outcome<RunConfig> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use cure_training::{Objective, TrainingConfig, ValueSchedule, preset};

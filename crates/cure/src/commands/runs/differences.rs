@@ -21,11 +21,11 @@ pub(super) fn settings(runs: &[Run]) -> Vec<(String, Vec<Option<String>>)> {
     keys.sort();
     keys.dedup();
     let rows = keys.into_iter().map(|key| {
-        let values = flat.iter().map(|values| values.get(key).cloned()).collect();
+        let values: Vec<Option<String>> =
+            flat.iter().map(|values| values.get(key).cloned()).collect();
         (key.clone(), values)
     });
-    rows.filter(|(_, values): &(_, Vec<_>)| values.iter().any(|value| *value != values[0]))
-        .collect()
+    rows.filter(|(_, values)| values.iter().any(|value| *value != values[0])).collect()
 }
 
 fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, String>) {

@@ -116,7 +116,7 @@ pub(super) fn draw(runs: &[Run]) -> Outcome<Vec<(String, Figure)>> {
     };
     let mut figures = Vec::new();
     for column in &COLUMNS {
-        let mut add = |stem: String, against| {
+        let mut add = |stem: String, against: Against| -> Outcome {
             let plot = plot(runs, column, against);
             if plot.series.iter().any(|series| !series.points.is_empty()) {
                 figures.push((stem, plot.draw().failed()?));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::{Run, is_run};
 use super::tables;
-use crate::failure::{Blame, Failure, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::output::print;
 
 pub(super) fn run(folder: &Path) -> Outcome {
@@ -12,12 +12,14 @@ pub(super) fn run(folder: &Path) -> Outcome {
         return Err(Failure::Input(format!("`{}` is no folder", folder.display())));
     }
     let mut paths = Vec::new();
-    find(folder, &mut paths).input()?;
+    find(folder, &mut paths).map_err(|error| {
+        Failure::Input(format!("cannot look into `{}`: {error}", folder.display()))
+    })?;
     paths.sort();
     let mut runs = Vec::with_capacity(paths.len());
     for path in paths {
         let below = path.strip_prefix(folder).unwrap_or(&path);
-        let name = if below.as_os_str().is_empty() { &path } else { below };
+        let name = if below.as_os_str().is_empty() { path.as_path() } else { below };
         match Run::read(name.display().to_string(), &path) {
             Ok(run) => runs.push(run),
             // One damaged folder must not hide the others.
