@@ -9,13 +9,14 @@ use crate::epsilon::{Epsilon, Norm};
 use crate::error::{AttackError, Result};
 use crate::streams::Streams;
 
-/// Steps up a gradient that the caller gives, each cut to a ball around the image and to [0, 1].
+/// Steps up a gradient that the caller gives, each cut to [0, 1] and, where there is one, to a ball around
+/// the image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Climb {
     /// The norm of ball and steps.
     pub norm: Norm,
-    /// ε, the radius of the ball in pixels.
-    pub epsilon: Epsilon,
+    /// ε, the radius of the ball in pixels. None: no ball.
+    pub epsilon: Option<Epsilon>,
     /// The length of a step in pixels. It may be over ε.
     pub step: Epsilon,
     /// Number of steps.
@@ -31,12 +32,12 @@ impl Climb {
     /// # Errors
     /// Naming the length, the range and the likely meaning.
     pub fn check(&self, dimension: Option<usize>) -> Result<()> {
-        self.epsilon.check_within("ε", self.norm, dimension)?;
-        self.step.check_within("step", self.norm, dimension)?;
-        match self.start {
-            Some(start) => start.check_within("the random start", self.norm, dimension),
-            None => Ok(()),
+        for (name, length) in
+            [("ε", self.epsilon), ("step", Some(self.step)), ("the random start", self.start)]
+        {
+            length.map_or(Ok(()), |length| length.check_within(name, self.norm, dimension))?;
         }
+        Ok(())
     }
 
     /// Where it starts. `draw` tells apart starts of the same sample, such as those of several epochs.
@@ -45,8 +46,9 @@ impl Climb {
     /// `images`: `[N, C, H, W]`, pixels in [0, 1], as the result; the indices of `streams`: `N`.
     ///
     /// # Errors
-    /// If there is not one index for each image, or a pixel is outside [0, 1].
+    /// If [`Climb::check`] refuses, there is not one index for each image, or a pixel is outside [0, 1].
     pub fn start(&self, images: &Tensor, streams: &Streams<'_>, draw: usize) -> Result<Tensor> {
+        self.check(Some(images.shape().iter().skip(1).product()))?;
         let images = check::pixels(images)?;
         let count = images.shape().first().copied().unwrap_or(0);
         if streams.len() != count {
@@ -79,7 +81,14 @@ impl Climb {
             }
         }
         let (centers, count) = (images.host(), images.shape().first().copied().unwrap_or(0));
-        let ball = Ball::new(self.norm, self.epsilon, &centers, count, None);
+        let ball = Ball {
+            norm: self.norm,
+            // Finite: a step is a share of it.
+            epsilon: self.epsilon.map_or(f64::MAX, Epsilon::value),
+            centers: &centers,
+            length: centers.len() / count.max(1),
+            region: None,
+        };
         ball.step(&(0..count).collect::<Vec<_>>(), points, gradients, self.step.value())
     }
 
@@ -113,7 +122,7 @@ mod tests {
     fn climb(step: f64, steps: usize, start: Option<f64>) -> Climb {
         let [epsilon, step] = [0.1, step].map(|length| Epsilon::new(length).unwrap());
         let start = start.map(|radius| Epsilon::new(radius).unwrap());
-        Climb { norm: Norm::Linf, epsilon, step, steps, start }
+        Climb { norm: Norm::Linf, epsilon: Some(epsilon), step, steps, start }
     }
 
     #[test]
@@ -128,6 +137,23 @@ mod tests {
         for (found, expected) in [(&one, [0.56, 1.0, 0.0]), (&two, [0.6, 1.0, 0.0])] {
             for (found, expected) in found.host().iter().zip(expected) {
                 assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_ball_steps_are_cut_to_the_box_alone() {
+        let images = Tensor::new(&[1, 1, 1, 2], vec![0.3, 0.9]).unwrap();
+        for (norm, expected) in [
+            (Norm::Linf, [0.9, 1.0]),
+            (Norm::L2, [0.66, 1.0]),
+            (Norm::L1, [0.3 + 0.6 * 3.0 / 7.0, 1.0]),
+        ] {
+            let climb = Climb { norm, epsilon: None, ..climb(0.6, 1, None) };
+            let gradient = Tensor::new(&[1, 1, 1, 2], vec![3.0, 4.0]).unwrap();
+            let found = climb.step(&images, &images, &gradient).unwrap();
+            for (found, expected) in found.host().iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-6, "{norm}: {found} {expected}");
             }
         }
     }

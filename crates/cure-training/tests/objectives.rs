@@ -110,7 +110,7 @@ fn each_lowers_its_own_loss_on_the_digits() {
 fn the_number_of_threads_changes_no_bit() {
     // More than one part, and a last one that is smaller.
     let (network, count) = (network(), 21);
-    for spec in SPECS {
+    for spec in SPECS.into_iter().chain(["cure:beta=1,held=true,loss_mode=eval"]) {
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| step(&objective(spec), &network, count, None))

@@ -3,9 +3,13 @@
 
 mod common;
 
-use common::smooth::{COUNT, difference, images, network, objective, points, step};
+use common::smooth::{AT, COUNT, difference, images, network, objective, points, step};
+use common::{result, resume, short, start};
+use cure_network::Network;
 use cure_tensor::{Tensor, ops};
-use cure_training::{CureOptions, EpochValues, Objective, SampleStreams, StepOutcome};
+use cure_training::{
+    CureOptions, EpochValues, Objective, SampleStreams, StepOutcome, TrainingConfig,
+};
 
 /// The perturbed loss is one more point of CURE: without it nothing changes, and its gradient is that of
 /// adversarial training at CURE's second point.
@@ -34,6 +38,41 @@ fn cure_with_the_perturbed_loss() {
     let without_clean = with(0.0, 1.0);
     assert_eq!(without_clean.loss, adversarial.loss);
     assert_eq!(without_clean.correct, adversarial.correct);
+}
+
+/// With ∇ℓ(x) held the gradient of the squared L_r is that of ⟨v, ∇ℓ(x + hz)⟩, v = 2Δg, by differences in θ.
+#[test]
+fn cure_with_the_first_gradient_held() {
+    let (network, there) = (network(), points(COUNT));
+    let labels: Vec<usize> = (0..COUNT).map(|i| (3 * i + 1) % 5).collect();
+    let gradient = |network: &Network, points: &Tensor| {
+        let frozen = network.frozen().unwrap();
+        let pass = frozen.linearize(points).unwrap();
+        let residual = ops::cross_entropy(pass.logits(), &labels).unwrap().residual;
+        pass.pullback(&residual).unwrap()
+    };
+    let fixed = gradient(&network, &images(COUNT));
+    let v = ops::subtract(&gradient(&network, &there), &fixed).unwrap();
+    let value = |network: &Network| {
+        let products = ops::sample_dot(&v, &gradient(network, &there)).unwrap();
+        2.0 * AT.gamma * products.iter().sum::<f64>() / COUNT as f64
+    };
+    let held = objective("cure:squared=true,held=true,loss_mode=eval");
+    let found = step(&held, &network, COUNT, Some(&there)).gradients;
+    let loss = step(&objective("standard:loss_mode=eval"), &network, COUNT, None).gradients;
+    let found = found.add_scaled(-1.0, &loss).unwrap();
+    let moved = |distance: f64| {
+        let mut network = network.clone();
+        for (position, gradient) in found.tensors().iter().enumerate() {
+            let Some(gradient) = gradient else { continue };
+            let factor = (distance / found.norm()) as f32;
+            let weight = ops::axpy(factor, gradient, network.tensors()[position].clone()).unwrap();
+            network.set_tensor(position, weight).unwrap();
+        }
+        value(&network)
+    };
+    let derivative = (moved(1e-3) - moved(-1e-3)) / 2e-3;
+    assert!((derivative / found.norm() - 1.0).abs() < 5e-3, "{derivative} {}", found.norm());
 }
 
 /// CURE's second point for the sign direction with h = ε√d is FGSM's, where no pixel leaves [0, 1].
@@ -111,4 +150,23 @@ fn weight_perturbation_goes_up() {
         let expected = step(&objective(base), &moved, COUNT, Some(&points));
         assert_eq!(found.gradients.tensors(), expected.gradients.tensors());
     }
+}
+
+/// A run steps on each batch as often as free training replays it, and resumes to the same weights.
+#[test]
+fn free_training_replays_each_batch() {
+    let root = tempfile::tempdir().unwrap();
+    let config = TrainingConfig {
+        objective: objective("free:eps=0.1,replays=3"),
+        validation: None,
+        epochs: 1,
+        ..short()
+    };
+    let [whole, halves] = ["whole", "halves"].map(|name| root.path().join(name));
+    start(&whole, &config, None).unwrap();
+    start(&halves, &config, Some(2)).unwrap();
+    resume(&halves, None).unwrap();
+    assert!(result(&whole) == result(&halves));
+    let row: cure_training::EpochRow = serde_json::from_str(&result(&whole).2[0]).unwrap();
+    assert_eq!(row.images_seen, 3 * 270);
 }

@@ -162,6 +162,13 @@ fn training_that_cannot_start() {
     refused(&folder, &with(&finetune, &["--method", "sure"]), &["sure", "cure"]);
     refused(&folder, &with(&finetune, &["--method", "cure"]), &["--gamma", "--h"]);
     refused(&folder, &with(&finetune, &["--gamma", "4"]), &["--method cure"]);
+    refused(&folder, &with(&train, &["--method", "cure"]), &["--gamma", "--h"]);
+    refused(&folder, &with(&train, &["--method", "pgd-at"]), &["eps must be given"]);
+    refused(&folder, &with(&train, &["--method", "pgd-at:eps=8"]), &["did you mean 8/255"]);
+    refused(&folder, &with(&train, &["--method", "trades:eps=8/255,gamma=1"]), &["gamma", "beta"]);
+    let mixed = ["--method", "free:eps=8/255", "--preset", "paper"];
+    refused(&folder, &with(&finetune, &mixed), &["--preset is for --method cure"]);
+    refused(&folder, &["objectives", "list", "sgd"], &["sgd", "gradient-penalty"]);
     let never = ["--method", "cure", "--gamma", "1", "--h", "linear:0..0@3"];
     refused(&folder, &with(&finetune, &never), &["--gamma", "--h"]);
     refused(&folder, &with(&finetune, &["--images-per-epoch", "99999"]), &["images_per_epoch"]);

@@ -214,14 +214,16 @@ fn a_journal_goes_on() {
 }
 
 #[test]
-fn the_document_of_attacks_is_what_the_program_says() {
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/attacks.md");
-    let document = std::fs::read_to_string(document).unwrap();
-    let said = cure(Path::new("."), &["attacks", "list", "--markdown"]);
-    assert!(
-        document.ends_with(&said),
-        "write what `cure attacks list --markdown` says below the introduction"
-    );
+fn documents_made_by_the_program_are_what_it_says() {
+    for name in ["attacks", "objectives"] {
+        let document = format!("{}/../../docs/{name}.md", env!("CARGO_MANIFEST_DIR"));
+        let document = std::fs::read_to_string(document).unwrap();
+        let said = cure(Path::new("."), &[name, "list", "--markdown"]);
+        assert!(
+            document.ends_with(&said),
+            "write what `cure {name} list --markdown` says below the introduction"
+        );
+    }
 }
 
 #[test]

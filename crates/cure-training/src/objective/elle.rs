@@ -70,8 +70,7 @@ fn thousand() -> f64 {
 impl ElleOptions {
     fn climb(&self) -> Climb {
         let start = (self.noise > 0.0).then(|| self.eps.times(self.noise));
-        let epsilon = self.eps.times(self.noise + 1.0);
-        Climb { norm: self.norm, epsilon, step: self.eps, steps: 1, start }
+        Climb { norm: self.norm, epsilon: None, step: self.eps, steps: 1, start }
     }
 
     /// λ·E² and its gradient at the three points.

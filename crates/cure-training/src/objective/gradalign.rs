@@ -89,7 +89,7 @@ fn alignment(a: &Tensor, b: &Tensor) -> Result<(Vec<f64>, Tensor, Tensor)> {
 impl GradAlignOptions {
     fn climb(&self) -> Climb {
         let start = Some(self.eps);
-        Climb { norm: self.norm, epsilon: self.eps, step: self.eps, steps: 1, start }
+        Climb { norm: self.norm, epsilon: Some(self.eps), step: self.eps, steps: 1, start }
     }
 }
 

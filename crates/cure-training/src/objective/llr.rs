@@ -114,7 +114,7 @@ impl LlrOptions {
     fn climb(&self) -> Climb {
         let step = self.step.unwrap_or(self.eps.times(0.5));
         let start = Some(self.eps);
-        Climb { norm: self.norm, epsilon: self.eps, step, steps: self.steps, start }
+        Climb { norm: self.norm, epsilon: Some(self.eps), step, steps: self.steps, start }
     }
 
     /// x + δ.

@@ -55,5 +55,11 @@ pub(super) fn near(
     step: Option<Epsilon>,
     start: Epsilon,
 ) -> Climb {
-    Climb { norm, epsilon: eps, step: step.unwrap_or(eps.quarter()), steps, start: Some(start) }
+    Climb {
+        norm,
+        epsilon: Some(eps),
+        step: step.unwrap_or(eps.quarter()),
+        steps,
+        start: Some(start),
+    }
 }

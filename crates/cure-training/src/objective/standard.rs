@@ -1,4 +1,4 @@
-//! Mean cross-entropy with BatchNorm over the batch: 3 passes.
+//! Mean cross-entropy, with BatchNorm over the batch unless asked otherwise: 3 passes.
 
 use cure_network::Network;
 use cure_tensor::{Tensor, ops};

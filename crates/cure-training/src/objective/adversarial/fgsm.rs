@@ -77,7 +77,7 @@ impl Climbing for FgsmAtOptions {
     }
 
     fn climb(&self) -> Climb {
-        one_step(self.norm, self.eps, self.eps, None)
+        one_step(self.norm, None, self.eps, None)
     }
 }
 
@@ -107,7 +107,7 @@ impl Climbing for FgsmRsOptions {
         /// Of ε: Wong et al. found it the best.
         const STEP: f64 = 1.25;
         let step = self.step.unwrap_or(self.eps.times(STEP));
-        one_step(self.norm, self.eps, step, Some(self.eps))
+        one_step(self.norm, Some(self.eps), step, Some(self.eps))
     }
 }
 
@@ -138,9 +138,7 @@ impl Climbing for NFgsmOptions {
     }
 
     fn climb(&self) -> Climb {
-        // The ball holds noise and step together: it cuts nothing.
-        let ball = self.eps.times(self.noise + 1.0);
-        one_step(self.norm, ball, self.eps, Some(self.eps.times(self.noise)))
+        one_step(self.norm, None, self.eps, Some(self.eps.times(self.noise)))
     }
 
     fn check_more(&self) -> Result<()> {
@@ -154,6 +152,6 @@ impl Climbing for NFgsmOptions {
     }
 }
 
-fn one_step(norm: Norm, epsilon: Epsilon, step: Epsilon, start: Option<Epsilon>) -> Climb {
+fn one_step(norm: Norm, epsilon: Option<Epsilon>, step: Epsilon, start: Option<Epsilon>) -> Climb {
     Climb { norm, epsilon, step, steps: 1, start }
 }

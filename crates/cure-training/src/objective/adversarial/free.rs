@@ -64,7 +64,7 @@ fn eight() -> usize {
 impl FreeOptions {
     fn climb(&self) -> Climb {
         let step = self.step.unwrap_or(self.eps);
-        Climb { norm: self.norm, epsilon: self.eps, step, steps: 1, start: None }
+        Climb { norm: self.norm, epsilon: Some(self.eps), step, steps: 1, start: None }
     }
 }
 

@@ -84,7 +84,7 @@ impl Climbing for PgdAtOptions {
     fn climb(&self) -> Climb {
         Climb {
             norm: self.norm,
-            epsilon: self.eps,
+            epsilon: Some(self.eps),
             step: self.step.unwrap_or(self.eps.quarter()),
             steps: self.steps,
             start: self.random_start.then_some(self.eps),

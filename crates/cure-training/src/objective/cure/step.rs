@@ -38,10 +38,11 @@ impl Work<'_> {
         let here = point(base)?;
         let gradient = here.adjoint.input().clone();
         let alpha = if is_shared { options.alpha } else { 0.0 };
-        let mut loss = alpha * here.loss.losses.iter().sum::<f64>();
+        let mut loss = weighed(alpha, &here);
         let mut correct = count_correct(here.pass.logits(), labels);
         let of_here = here.pass.batch_statistics();
-        let kept = (!options.recompute).then_some(here);
+        let needs_here = !options.held || alpha > 0.0;
+        let kept = (needs_here && !options.recompute).then_some(here);
         let perturbed = match batch.points {
             Some(points) => points.clone(),
             None => {
@@ -53,30 +54,40 @@ impl Work<'_> {
         let difference = ops::subtract(there.adjoint.input(), &gradient)?;
         let (values, cotangent) = options.values(&difference, unit)?;
         let regularizer: f64 = values.iter().sum();
-        loss += options.beta * there.loss.losses.iter().sum::<f64>();
+        loss += weighed(options.beta, &there);
         if options.alpha == 0.0 {
             correct = count_correct(there.pass.logits(), labels);
         }
 
         // The perturbed pass first, so that the clean one weighs more in the running statistics.
-        let statistics = vec![there.pass.batch_statistics(), of_here];
+        let mut statistics = vec![there.pass.batch_statistics()];
+        statistics.extend(needs_here.then_some(of_here));
         let seed = |weight: f64, point: &Point<'_>| {
             let factor = share * weight as f32;
             (factor != 0.0).then(|| ops::scale(factor, point.loss.residual.clone()))
         };
         let v = ops::scale(at.gamma as f32 * share, cotangent);
         let of_there = seed(options.beta, &there);
-        let gradients = there.gradient_along(&v, of_there.as_ref())?;
-        let here = match kept {
-            Some(here) => here,
-            None => point(base)?,
-        };
-        let of_here = seed(alpha, &here);
-        let other = here.gradient_along(&ops::scale(-1.0, v), of_here.as_ref())?;
-        let gradients = gradients.add_scaled(1.0, &other)?;
+        let mut gradients = there.gradient_along(&v, of_there.as_ref())?;
+        if needs_here {
+            let here = match kept {
+                Some(here) => here,
+                None => point(base)?,
+            };
+            let other = match (seed(alpha, &here), options.held) {
+                (Some(seed), true) => here.pass.parameter_gradient(&seed)?,
+                (seed, _) => here.gradient_along(&ops::scale(-1.0, v), seed.as_ref())?,
+            };
+            gradients = gradients.add_scaled(1.0, &other)?;
+        }
         let objective = loss + at.gamma * regularizer;
         Ok(Part { gradients, objective, loss, regularizer, correct, statistics, next: None })
     }
+}
+
+/// A weight times the losses; nothing where it is 0, whatever they are.
+fn weighed(weight: f64, point: &Point<'_>) -> f64 {
+    if weight == 0.0 { 0.0 } else { weight * point.loss.losses.iter().sum::<f64>() }
 }
 
 impl Minimise for CureOptions {
