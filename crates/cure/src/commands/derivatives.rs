@@ -68,6 +68,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         regularizer_mode: BatchNormMode::Eval,
         direction_mode: BatchNormMode::Eval,
         recompute: false,
+        ..CureOptions::default()
     };
     if !(options.h.is_finite() && options.h > 0.0) {
         return Err(Failure::Input(format!("--h is {}; accepted is a length over 0", options.h)));

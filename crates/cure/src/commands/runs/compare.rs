@@ -22,8 +22,12 @@ pub(super) fn run(options: &CompareOptions) -> Outcome {
     let runs = read(&options.runs)?;
     let settings = differences::settings(&runs);
     let doubts = differences::doubts(&runs);
-    let shown =
-        [tables::results(&runs), tables::passes(&runs), differences::table(&runs, &settings), tables::origins(&runs)];
+    let shown = [
+        tables::results(&runs),
+        tables::passes(&runs),
+        differences::table(&runs, &settings),
+        tables::origins(&runs),
+    ];
 
     let mut text = shown.iter().map(Table::to_text).collect::<Vec<_>>().join("\n");
     text += &format!("\n{}", tables::ACCURACIES);
@@ -87,7 +91,12 @@ fn report(
         .into_iter()
         .fold(Section::new("Their course"), |section, (_, figure)| section.figure(figure));
     report
-        .section(Section::new("What they came to").table(results).table(passes).paragraph(tables::ACCURACIES))
+        .section(
+            Section::new("What they came to")
+                .table(results)
+                .table(passes)
+                .paragraph(tables::ACCURACIES),
+        )
         .section(course)
         .section(Section::new("In what they differ").table(settings))
         .section(Section::new("What they were made by").table(origins))
