@@ -43,7 +43,7 @@ fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, Stri
 pub(super) fn table(runs: &[Run], settings: &[(String, Vec<Option<String>>)]) -> Table {
     let names = runs.iter().map(|run| run.name.as_str());
     let columns: Vec<&str> = std::iter::once("setting").chain(names).collect();
-    let caption = "Settings that differ (all others are equal; – is not set, the default)";
+    let caption = "Settings that differ (all others are equal; – is not set)";
     settings.iter().fold(Table::new(caption, columns), |table, (key, values)| {
         let cells = values.iter().map(|value| value.as_deref().map_or(Cell::Missing, Cell::from));
         table.row(std::iter::once(Cell::from(key.as_str())).chain(cells))

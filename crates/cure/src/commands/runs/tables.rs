@@ -87,7 +87,7 @@ pub(super) fn results(runs: &[Run]) -> Table {
         "valid, %",
         "attacked, %",
         "s/epoch",
-        "minutes",
+        "s in all",
     ];
     runs.iter().fold(
         Table::new("What the runs came to, and what they took", columns),
@@ -103,7 +103,7 @@ pub(super) fn results(runs: &[Run]) -> Table {
                 with_interval(run.measured(CLEAN)),
                 with_interval(run.measured(ATTACKED)),
                 seconds(run),
-                Cell::Number(run.seconds() / 60.0, 1),
+                Cell::Number(run.seconds(), 0),
             ])
         },
     )
