@@ -9,12 +9,12 @@ use std::process::Command;
 const SOURCES: [&str; 4] = ["crates", "recipes", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
+    // Asked for now and not when this was compiled: several checkouts may share one target folder.
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
     // A commit builds nothing anew but this crate, on which no other is built.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let watched = SOURCES.map(|source| root.join(source).display().to_string());
-    watched.iter().for_each(|path| println!("cargo:rerun-if-changed={path}"));
-    let version = env!("CARGO_PKG_VERSION");
-    match commit(&root) {
+    SOURCES.iter().for_each(|source| println!("cargo:rerun-if-changed=../../{source}"));
+    let version = variable("CARGO_PKG_VERSION");
+    match commit(&Path::new(&variable("CARGO_MANIFEST_DIR")).join("../..")) {
         Some(commit) => println!("cargo:rustc-env=CURE_VERSION={version} ({commit})"),
         None => println!("cargo:rustc-env=CURE_VERSION={version}"),
     }
