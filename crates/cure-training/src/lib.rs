@@ -21,6 +21,7 @@ mod optimizer;
 mod overfitting;
 mod prefetch;
 mod preset;
+mod record;
 mod run_directory;
 mod schedule;
 mod sealed;
@@ -34,6 +35,7 @@ pub use checkpoint::{Best, Checkpoint, Ending, EpochSums, Identity, Position, Wa
 pub use config::TrainingConfig;
 pub use curvature::{Curvature, CurvatureOptions};
 pub use error::{Result, TrainingError};
+pub use export::chosen_epoch;
 pub use metrics::EpochRow;
 pub use moment::Moment;
 pub use objective::{
@@ -47,7 +49,8 @@ pub use observer::{Control, Event, Observer};
 pub use optimizer::{Optimizer, OptimizerOptions, Rates};
 pub use overfitting::{Attacked, Consequence, OnOverfitting, Overfitting};
 pub use preset::preset;
-pub use run_directory::{RunDirectory, read_configuration};
+pub use record::{RunRecord, Session, SessionState};
+pub use run_directory::{RunDirectory, is_being_written, parse_configuration, read_configuration};
 pub use schedule::{LearningRate, ParameterSchedules, Stage, ValueSchedule};
 pub use selection::Selection;
 pub use train::{Finished, Outcome, train};

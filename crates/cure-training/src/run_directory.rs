@@ -224,13 +224,28 @@ impl RunDirectory {
 /// [`TrainingError::Io`].
 pub fn read_configuration<C: DeserializeOwned>(path: &Path) -> Result<C> {
     let text = std::fs::read_to_string(path).map_err(TrainingError::io("read", path))?;
-    toml::from_str(&text).map_err(|error: toml::de::Error| {
+    parse_configuration(path, &text)
+}
+
+/// Reads a TOML text, which errors call `path`, into a configuration.
+///
+/// # Errors
+/// [`TrainingError::Configuration`] with the line and the known keys.
+pub fn parse_configuration<C: DeserializeOwned>(path: &Path, text: &str) -> Result<C> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
         // One sentence: the parser's own rendering quotes the line over several.
         let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
         let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
         let reason = format!("{place}{}", error.message());
         TrainingError::Configuration { path: path.to_owned(), reason }
     })
+}
+
+/// Whether some process holds the lock of the run in `folder`. Ask only of a run that has not said
+/// that it ended: while the question is put, another process could not take the lock.
+pub fn is_being_written(folder: &Path) -> bool {
+    File::open(folder.join(LOCK))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn check_free(path: &Path) -> Result<()> {

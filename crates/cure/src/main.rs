@@ -5,9 +5,11 @@ mod commands;
 mod failure;
 mod interrupt;
 mod journal;
+mod machine;
 mod memory;
 mod output;
 mod progress;
+mod recipes;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         Command::Data(options) => commands::data::run(options),
         Command::Train(options) => commands::train::run(&arguments.general, options),
         Command::Finetune(options) => commands::finetune::run(&arguments.general, options),
+        Command::Recipes(options) => commands::recipes::run(options),
+        Command::Runs(options) => commands::runs::run(options),
         Command::Evaluate(options) => commands::evaluate::run(&arguments.general, options),
         Command::Attacks(options) => commands::attacks::run(options),
         Command::Objectives(options) => commands::objectives::run(options),

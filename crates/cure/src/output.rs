@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::arguments::General;
 use crate::failure::{Blame, Failure, Outcome};
 
+/// This program with its version and, where it is known, its commit.
+pub(crate) const PROGRAM: &str = concat!("cure ", env!("CURE_VERSION"));
+
 /// Prints to standard output; that a reader went away (`cure … | head`) is no failure.
 pub(crate) fn print(text: &str) -> Outcome {
     let mut stdout = std::io::stdout().lock();

@@ -270,8 +270,10 @@ impl LinePlot {
     }
 
     fn alt(&self) -> String {
+        // A series without points only keeps a colour free.
+        let drawn = self.series.iter().filter(|s| !s.points.is_empty());
         let names: Vec<String> =
-            self.series.iter().map(|s| format!("{} ({} points)", s.name, s.points.len())).collect();
+            drawn.map(|s| format!("{} ({} points)", s.name, s.points.len())).collect();
         let what = if names.is_empty() { "no data".to_string() } else { names.join(", ") };
         format!(
             "Line plot: {}. {} over {}. Series: {what}.",

@@ -29,7 +29,7 @@ const MOST_THREADS: usize = 1024;
 
 /// Train, attack and study robust image classifiers through curvature.
 #[derive(Parser, Debug)]
-#[command(name = "cure", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "cure", version = env!("CURE_VERSION"), after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) general: General,
@@ -117,6 +117,10 @@ pub(crate) enum Command {
     Train(commands::train::Options),
     /// Fine-tune a trained network, with CURE or another objective.
     Finetune(commands::finetune::Options),
+    /// The training recipes in this program, by name, for --config.
+    Recipes(commands::recipes::Options),
+    /// Training runs side by side: what there is, how they differ, what they came to.
+    Runs(commands::runs::Options),
     /// Clean accuracy and robust accuracy under attacks.
     Evaluate(commands::evaluate::Options),
     /// The attacks there are, and their parameters.

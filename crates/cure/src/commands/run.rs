@@ -9,7 +9,7 @@ use cure_report::{Cell, Table};
 use cure_tensor::ops;
 use cure_training::{
     Control, Event, Finished, Outcome as Ended, RunDirectory, TrainingConfig, TrainingError,
-    Validation, ValidationAttack, read_configuration, train,
+    Validation, ValidationAttack, train,
 };
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
 use crate::output::print;
 use crate::progress;
+use crate::recipes;
 
 /// The attack on validation images where none is named.
 const VALIDATION_ATTACK: &str = "pgd:norm=linf,eps=8/255,steps=10,random-start=false";
@@ -59,8 +60,9 @@ pub(crate) struct TrainingArguments {
     /// The run's folder, made for it.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A configuration to start from, such as another run's config.toml; flags override it.
-    #[arg(long, value_name = "FILE")]
+    /// A configuration to start from: a file, such as another run's config.toml, or a recipe by name
+    /// (cure recipes list); flags override it.
+    #[arg(long, value_name = "FILE|RECIPE")]
     config: Option<PathBuf>,
     /// Only the first N training images.
     #[arg(long, value_name = "N")]
@@ -119,7 +121,7 @@ impl TrainingArguments {
         preset: impl FnOnce(&mut TrainingConfig) -> Outcome,
     ) -> Outcome<RunConfig> {
         let mut config: RunConfig = match &self.config {
-            Some(path) => read_configuration(path).input()?,
+            Some(path) => recipes::configuration(path)?,
             None => RunConfig::default(),
         };
         preset(&mut config.training)?;
@@ -246,10 +248,12 @@ pub(crate) fn resume(general: &General, folder: &Path) -> Outcome {
 }
 
 /// A run's data and network.
-struct Prepared {
-    train: Dataset,
-    validation: Option<Dataset>,
-    network: Network,
+pub(super) struct Prepared {
+    pub(super) train: Dataset,
+    pub(super) validation: Option<Dataset>,
+    pub(super) network: Network,
+    /// Of the file that the network is from.
+    pub(super) weights_sha256: Option<String>,
 }
 
 impl Prepared {
@@ -264,7 +268,7 @@ impl Prepared {
             all = all.limit(limit).input()?;
         }
         let (train, validation) = config.training.split(&all).input()?;
-        let network = match &config.weights {
+        let (network, weights_sha256) = match &config.weights {
             Some(weights) => {
                 let loaded = load(
                     weights,
@@ -277,17 +281,18 @@ impl Prepared {
                 )
                 .input()?;
                 loaded.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
-                loaded.network
+                (loaded.network, Some(loaded.sha256.hexadecimal().to_owned()))
             }
             None => {
                 let name = config.model.as_deref().unwrap_or_default();
                 let architecture = Architecture::named(name, all.classes(), all.shape()).input()?;
                 let how = config.normalize.as_deref().unwrap_or("none");
                 let normalization = Normalization::parse(how, all.shape()[0]).input()?;
-                Network::random(architecture, normalization, config.training.seed).input()?
+                let seed = config.training.seed;
+                (Network::random(architecture, normalization, seed).input()?, None)
             }
         };
-        Ok(Self { train, validation, network })
+        Ok(Self { train, validation, network, weights_sha256 })
     }
 
     fn train(self, general: &General, config: &RunConfig, run: &mut RunDirectory) -> Outcome {
@@ -303,6 +308,7 @@ impl Prepared {
                 config.training.epochs,
             );
         }
+        super::session::begin(run, &self, &config.training)?;
         let mut watcher = Watcher { bar: progress::bar(0, general.quiet), quiet: general.quiet };
         let ended = train(
             self.network,
@@ -313,6 +319,7 @@ impl Prepared {
             &mut |event: &Event<'_>| watcher.observe(event),
         );
         watcher.bar.finish_and_clear();
+        super::session::end(run, &ended)?;
         match ended {
             Ok(Ended::Finished(finished)) => {
                 print(&summary(&finished, &folder, config.training.average.is_some()))

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::agreement::Agreement;
 use super::job::Versions;
-use super::machine::Machine;
 use super::plan::{Ground, Place};
 use super::rounds::Results;
 use super::tables::{self, Source};
+use crate::machine::Machine;
 
 const INTRODUCTION: &str = "\
 Written whole by `cure bench`; do not edit. Every measurement is a process of its own, and all \
@@ -120,19 +120,8 @@ impl<'a> Report<'a> {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let (ground, machine) = (self.source.ground, self.machine);
-        let memory = machine.memory_gib.map(|gib| format!(", {gib:.0} GiB of memory"));
         let mut facts = vec![
-            (
-                "Machine",
-                format!(
-                    "{}, {} cores, {}{}; {}",
-                    machine.processor,
-                    machine.cores,
-                    machine.vectors,
-                    memory.unwrap_or_default(),
-                    machine.system
-                ),
-            ),
+            ("Machine", machine.to_string()),
             ("Ours", format!("cure {}, {} threads", env!("CARGO_PKG_VERSION"), ground.threads)),
         ];
         if let Some(versions) = ground.rival {

@@ -14,11 +14,11 @@ use cure_training::{
 };
 
 use super::job::{Job, Measurement};
-use super::machine::peak_memory_mib;
 use super::plan::WITH_DIGEST;
 use super::rows::{self, Kind};
 use super::{floors, prepare};
 use crate::failure::{Blame, Failure, Outcome};
+use crate::machine::peak_memory_mib;
 
 /// The authors' λ = 4 and h = 3 over inputs normalised by CIFAR-10's std, in pixels of [0, 1].
 const VALUES: EpochValues = EpochValues { h: 0.6, gamma: 0.8 };

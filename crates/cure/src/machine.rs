@@ -1,19 +1,32 @@
-//! What a benchmark was measured on, as far as the system says.
+//! What something was measured or trained on, as far as the system says.
+
+use std::fmt;
 
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Machine {
-    pub(super) processor: String,
-    pub(super) cores: usize,
-    pub(super) vectors: String,
-    pub(super) memory_gib: Option<f64>,
-    pub(super) system: String,
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) cores: usize,
+    pub(crate) vectors: String,
+    pub(crate) memory_gib: Option<f64>,
+    pub(crate) system: String,
     /// Processes that wanted to run over the last minute before the first measurement.
-    pub(super) load: Option<f64>,
+    pub(crate) load: Option<f64>,
 }
 
-pub(super) fn describe() -> Machine {
+/// In words, without the load, which is of a moment.
+impl fmt::Display for Machine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}, {} cores, {}", self.processor, self.cores, self.vectors)?;
+        if let Some(gib) = self.memory_gib {
+            write!(out, ", {gib:.0} GiB of memory")?;
+        }
+        write!(out, "; {}", self.system)
+    }
+}
+
+pub(crate) fn describe() -> Machine {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name))?;
@@ -51,7 +64,7 @@ fn vectors() -> String {
 }
 
 /// The most memory this process has had, where the system tells (Linux).
-pub(super) fn peak_memory_mib() -> Option<f64> {
+pub(crate) fn peak_memory_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
