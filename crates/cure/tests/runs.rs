@@ -149,6 +149,8 @@ fn runs_of_any_version_are_listed_and_compared() {
         "attacked-time",
         "clean-epoch",
         "clean-time",
+        "fgsm-epoch",
+        "fgsm-time",
         "loss",
         "frobenius",
         "gradient-sign",
@@ -159,7 +161,7 @@ fn runs_of_any_version_are_listed_and_compared() {
             assert!(figures.join(format!("{stem}.{extension}")).is_file(), "{stem}.{extension}");
         }
     }
-    // Nothing is regularised and nothing measured under FGSM.
+    // Nothing is regularised.
     assert_eq!(fs::read_dir(&figures).unwrap().count(), 3 * stems.len());
     let csv = fs::read_to_string(figures.join("frobenius.csv")).unwrap();
     assert_eq!(csv, "series,x,y,low,high\nplain (standard),1,2.5,,\nplain (standard),2,2.5,,\n");
