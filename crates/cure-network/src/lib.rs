@@ -18,6 +18,7 @@ mod normalization;
 mod pieces;
 mod primitive;
 mod program;
+mod ranks;
 mod source;
 pub mod weights;
 
@@ -29,3 +30,4 @@ pub use linearization::{Adjoint, BatchStatistics, Linearization, Tangent};
 pub use load::{LoadError, LoadOptions, Loaded, load, save};
 pub use network::{Frozen, Gradients, Network, Training};
 pub use normalization::Normalization;
+pub use ranks::{Communicator, Ranks};

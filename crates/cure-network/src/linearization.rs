@@ -46,6 +46,7 @@ impl Tape {
 pub struct BatchStatistics(pub(crate) Vec<Moments>);
 
 /// Of one batch normalisation.
+#[derive(Clone)]
 pub(crate) struct Moments {
     pub(crate) mean: Vec<f64>,
     /// Biased.
@@ -193,14 +194,11 @@ impl<'a> Linearization<'a> {
     /// What [`Network::update_running_statistics`](crate::Network::update_running_statistics) takes; nothing
     /// with fixed statistics.
     pub fn batch_statistics(&self) -> BatchStatistics {
-        let moments = |(kept, value): (&Kept, &Tensor)| match kept {
-            Kept::Moments(mean, variance) => {
-                let count = value.len() / mean.len().max(1);
-                Some(Moments { mean: mean.clone(), variance: variance.clone(), count })
-            }
+        let moments = |kept: &Kept| match kept {
+            Kept::Moments(moments) => Some(moments.clone()),
             Kept::Nothing => None,
         };
-        BatchStatistics(self.tape.kept.iter().zip(&self.tape.values).filter_map(moments).collect())
+        BatchStatistics(self.tape.kept.iter().filter_map(moments).collect())
     }
 
     /// Jᵀu, `[N, C, H, W]`, for `u` `[N, K]`. No weight gradient is computed.

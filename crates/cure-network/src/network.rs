@@ -15,6 +15,7 @@ use crate::normalization::Normalization;
 use crate::pieces::{self, Pieces};
 use crate::primitive::Affine;
 use crate::program::Program;
+use crate::ranks::Ranks;
 
 /// PyTorch's default momentum of BatchNorm's running statistics.
 const MOMENTUM: f64 = 0.1;
@@ -26,6 +27,7 @@ pub struct Network {
     normalization: Normalization,
     layout: Layout,
     tensors: Vec<Tensor>,
+    ranks: Ranks,
 }
 
 /// A gradient for every trained parameter, in the order of [`Network::parameters`].
@@ -65,6 +67,28 @@ impl Gradients {
         Self { tensors: self.tensors.into_iter().map(scaled).collect() }
     }
 
+    /// The mean over the ranks, each of which has the gradient of its share of a batch.
+    ///
+    /// # Errors
+    /// Only if a tensor does not have the length of its shape.
+    pub fn mean_over(mut self, ranks: &Ranks) -> Result<Self> {
+        if ranks.size() == 1 {
+            return Ok(self);
+        }
+        let all = self.tensors.iter().flatten();
+        let mut values: Vec<f32> = all.flat_map(|tensor| tensor.host().to_vec()).collect();
+        ranks.sum_single(&mut values);
+        let share = 1.0 / ranks.size() as f32;
+        values.iter_mut().for_each(|value| *value *= share);
+        let mut rest = values.as_slice();
+        for tensor in self.tensors.iter_mut().flatten() {
+            let (own, others) = rest.split_at(tensor.len());
+            *tensor = Tensor::new(tensor.shape(), own.to_vec())?;
+            rest = others;
+        }
+        Ok(self)
+    }
+
     /// The Euclidean norm over all parameters.
     pub fn norm(&self) -> f64 {
         let squares = |tensor: &Tensor| -> f64 {
@@ -94,7 +118,7 @@ impl Network {
         normalization.check(architecture.input[0])?;
         let layout = architecture.layout();
         let tensors = initialise::tensors(&layout.parameters, seed)?;
-        Ok(Self { architecture, normalization, layout, tensors })
+        Ok(Self { architecture, normalization, layout, tensors, ranks: Ranks::alone() })
     }
 
     /// A network with the given state, whose keys must be exactly the architecture's.
@@ -121,7 +145,17 @@ impl Network {
         normalization.check(architecture.input[0])?;
         let layout = architecture.layout();
         let tensors = match_state(&architecture, &layout.parameters, state)?;
-        Ok(Self { architecture, normalization, layout, tensors })
+        Ok(Self { architecture, normalization, layout, tensors, ranks: Ranks::alone() })
+    }
+
+    /// Makes it a network that `ranks` train together.
+    pub fn set_ranks(&mut self, ranks: Ranks) {
+        self.ranks = ranks;
+    }
+
+    /// The processes that train it together.
+    pub fn ranks(&self) -> &Ranks {
+        &self.ranks
     }
 
     /// What decides the layers.
@@ -241,7 +275,7 @@ impl Network {
     /// Only if the state was tampered with.
     pub fn training(&self) -> Result<Training> {
         Ok(Training(Frozen {
-            program: Program::training(&self.layout, &self.tensors, self.mean_std())?,
+            program: Program::training(&self.layout, &self.tensors, self.mean_std(), &self.ranks)?,
             tensors: self.tensors.clone(),
             classes: self.architecture.classes,
             input: self.architecture.input,

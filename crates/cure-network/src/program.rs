@@ -11,6 +11,7 @@ use crate::layout::{Id, Layer, LayerKind, Layout};
 use crate::primitive::{
     Add, Affine, BatchNormalization, Convolution, Flatten, GlobalAverage, Primitive, Subsample,
 };
+use crate::ranks::Ranks;
 use crate::source::Source;
 
 /// PyTorch's default ε of BatchNorm.
@@ -92,17 +93,25 @@ impl Program {
                 _ => {}
             }
         }
-        assemble(layout, tensors, mean_std, drafts, false)
+        assemble(layout, tensors, mean_std, drafts, Statistics::Running)
     }
 
-    /// BatchNorm over the batch.
+    /// BatchNorm over the batch, which `ranks` share.
     pub(crate) fn training(
         layout: &Layout,
         tensors: &[Tensor],
         mean_std: Option<Affine>,
+        ranks: &Ranks,
     ) -> Result<Self> {
-        assemble(layout, tensors, mean_std, drafts(layout), true)
+        assemble(layout, tensors, mean_std, drafts(layout), Statistics::Batch(ranks))
     }
+}
+
+/// What BatchNorm normalises with.
+#[derive(Clone, Copy)]
+enum Statistics<'a> {
+    Running,
+    Batch(&'a Ranks),
 }
 
 fn drafts(layout: &Layout) -> Vec<Draft> {
@@ -130,7 +139,7 @@ fn assemble(
     tensors: &[Tensor],
     mean_std: Option<Affine>,
     drafts: Vec<Draft>,
-    batch_statistics: bool,
+    statistics: Statistics<'_>,
 ) -> Result<Program> {
     let input = Node { primitive: None, inputs: vec![], activation: None, source: Source::Nothing };
     let mut nodes = vec![input];
@@ -150,8 +159,7 @@ fn assemble(
             continue;
         }
         let inputs = draft.layer.inputs.iter().map(|&id| node_of[resolve(&drafts, id)]).collect();
-        let (primitive, source) =
-            realise(&draft.layer.kind, draft.folded, tensors, batch_statistics)?;
+        let (primitive, source) = realise(&draft.layer.kind, draft.folded, tensors, statistics)?;
         is_curved |= draft.layer.activation.is_some_and(Activation::is_smooth)
             || matches!(source, Source::BatchStatistics { .. });
         node_of[id] = nodes.len();
@@ -190,7 +198,7 @@ fn realise(
     kind: &LayerKind,
     folded: Option<[usize; 4]>,
     tensors: &[Tensor],
-    batch_statistics: bool,
+    statistics: Statistics<'_>,
 ) -> Result<(Box<dyn Primitive>, Source)> {
     let values = |id: usize| tensors[id].host().into_owned();
     Ok(match *kind {
@@ -224,19 +232,22 @@ fn realise(
                 Source::Linear { weight, bias },
             )
         }
-        LayerKind::BatchNormalization { scale, shift, .. } if batch_statistics => (
-            Box::new(BatchNormalization {
-                scale: values(scale),
-                shift: values(shift),
-                epsilon: EPSILON,
-            }),
-            Source::BatchStatistics { scale, shift },
-        ),
-        LayerKind::BatchNormalization { scale, shift, mean, variance } => {
-            let source = Source::fixed_statistics([scale, shift, mean, variance], tensors);
-            let (scale, shift) = source.affine(tensors);
-            (Box::new(Affine { scale, shift }), source)
-        }
+        LayerKind::BatchNormalization { scale, shift, mean, variance } => match statistics {
+            Statistics::Batch(ranks) => (
+                Box::new(BatchNormalization {
+                    scale: values(scale),
+                    shift: values(shift),
+                    epsilon: EPSILON,
+                    ranks: ranks.clone(),
+                }),
+                Source::BatchStatistics { scale, shift },
+            ),
+            Statistics::Running => {
+                let source = Source::fixed_statistics([scale, shift, mean, variance], tensors);
+                let (scale, shift) = source.affine(tensors);
+                (Box::new(Affine { scale, shift }), source)
+            }
+        },
         LayerKind::Add => (Box::new(Add), Source::Nothing),
         LayerKind::GlobalAverage => (Box::new(GlobalAverage), Source::Nothing),
         LayerKind::Subsample { stride, channels } => {

@@ -1,11 +1,12 @@
 //! Curvature over the course of training, on a fixed sample (the paper's Figs 10 and 14).
 
 use cure_data::Dataset;
-use cure_network::Network;
+use cure_network::{Network, Ranks};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TrainingError};
 use crate::objective::{CureOptions, Direction, SampleStreams, regularizer};
+use crate::ranks::share;
 use crate::validation::spread;
 
 /// Samples measured at once.
@@ -70,28 +71,32 @@ pub struct Curvature {
 /// a length with mean square d: E‖Hz‖² = d·E‖Hu‖², and the step is taken along u. Each image draws
 /// from its own stream, in every epoch the same.
 ///
-/// `proceed` is asked before each measurement, with the number of them done and to do; if it says
-/// no, there is no result. Cost: 4 passes a direction and image.
+/// Each rank takes its share of the samples. `proceed` is asked before each measurement, with the
+/// number of them done and to do; if it says no on any rank, there is no result. Cost: 4 passes a direction and image.
 pub(crate) fn measure(
     network: &Network,
     samples: &Dataset,
     options: &CurvatureOptions,
     seed: u64,
+    ranks: &Ranks,
     mut proceed: impl FnMut(usize, usize) -> bool,
 ) -> Result<Option<Curvature>> {
     let positions = spread(options.samples, samples.len());
     let dimension: usize = samples.shape().iter().product();
     let along = |direction| CureOptions { direction, squared: false, ..CureOptions::default() };
     let (sign, gaussian) = (along(Direction::Sign), along(Direction::Gaussian));
-    let total = positions.len().div_ceil(BATCH) * (options.draws + 1);
+    let own = &positions[share(positions.len(), ranks)];
+    let total = own.len().div_ceil(BATCH) * (options.draws + 1);
     let mut done = 0;
+    let mut stopped = false;
     let (mut frobenius, mut gradient_sign) = (0.0, 0.0);
-    for part in positions.chunks(BATCH) {
+    'samples: for part in own.chunks(BATCH) {
         let batch = samples.batch(part)?;
         let mut squares = vec![0.0; part.len()];
         for draw in 0..=options.draws {
             if !proceed(done, total) {
-                return Ok(None);
+                stopped = true;
+                break 'samples;
             }
             let streams = SampleStreams { seed, epoch: draw as u64, indices: &batch.indices };
             let direction = if draw == 0 { &sign } else { &gaussian };
@@ -108,8 +113,13 @@ pub(crate) fn measure(
         let mean = |sum: &f64| (dimension as f64 * sum / options.draws as f64).sqrt();
         frobenius += squares.iter().map(mean).sum::<f64>();
     }
-    let count = positions.len().max(1) as f64;
-    Ok(Some(Curvature { frobenius: frobenius / count, gradient_sign: gradient_sign / count }))
+    if ranks.any(stopped) {
+        return Ok(None);
+    }
+    let mut sums = [frobenius, gradient_sign];
+    ranks.sum(&mut sums);
+    let [frobenius, gradient_sign] = sums.map(|sum| sum / positions.len().max(1) as f64);
+    Ok(Some(Curvature { frobenius, gradient_sign }))
 }
 
 #[cfg(test)]
@@ -128,7 +138,8 @@ mod tests {
         let architecture = Architecture::named("mlp+softplus=5", 10, [1, 8, 8]).unwrap();
         let network = Network::random(architecture, Normalization::none(1), 3).unwrap();
         let options = CurvatureOptions { samples: 4, draws: 800, h: 0.02, ..Default::default() };
-        let found = measure(&network, &digits, &options, 0, |_, _| true).unwrap().unwrap();
+        let found =
+            measure(&network, &digits, &options, 0, &Ranks::alone(), |_, _| true).unwrap().unwrap();
 
         let batch = digits.batch(&spread(4, digits.len())).unwrap();
         let frozen = network.frozen().unwrap();
@@ -151,8 +162,13 @@ mod tests {
         assert!((found.gradient_sign / exact - 1.0).abs() < 0.02, "{found:?}, {exact}");
 
         // The same whenever it is asked, and not at all for who asks to stop.
-        let again = measure(&network, &digits, &options, 0, |_, _| true).unwrap().unwrap();
+        let again =
+            measure(&network, &digits, &options, 0, &Ranks::alone(), |_, _| true).unwrap().unwrap();
         assert_eq!(again, found);
-        assert!(measure(&network, &digits, &options, 0, |done, _| done < 3).unwrap().is_none());
+        assert!(
+            measure(&network, &digits, &options, 0, &Ranks::alone(), |done, _| done < 3)
+                .unwrap()
+                .is_none()
+        );
     }
 }

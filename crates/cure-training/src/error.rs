@@ -147,6 +147,15 @@ pub enum TrainingError {
         /// Position of the checkpoint that was kept.
         kept: String,
     },
+    /// Processes that train together are not at the same place.
+    #[error(
+        "the ranks differ {what}: all of them must have the same program, data, weights and \
+         settings, and see the same run folder"
+    )]
+    Ranks {
+        /// When they differ.
+        what: &'static str,
+    },
     /// The thread that assembles batches could not be started.
     #[error("cannot start the thread that assembles batches: {0}")]
     Thread(String),

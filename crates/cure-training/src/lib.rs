@@ -21,6 +21,7 @@ mod optimizer;
 mod overfitting;
 mod prefetch;
 mod preset;
+mod ranks;
 mod record;
 mod run_directory;
 mod schedule;

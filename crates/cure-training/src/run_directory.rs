@@ -33,8 +33,9 @@ const TRACES: [&str; 6] = [
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
-    /// The system releases the lock when the process ends, however it ends: none goes stale.
-    _lock: File,
+    /// The system releases the lock when the process ends, however it ends: none goes stale. None
+    /// where another rank holds it.
+    lock: Option<File>,
 }
 
 impl RunDirectory {
@@ -51,7 +52,7 @@ impl RunDirectory {
         })?;
         check_free(path)?;
         std::fs::create_dir_all(path).map_err(TrainingError::io("create", path))?;
-        let run = Self { path: path.to_owned(), _lock: lock(path)? };
+        let run = Self { path: path.to_owned(), lock: Some(lock(path)?) };
         // Again under the lock: another process may have been quicker.
         check_free(path)?;
         let checkpoints = path.join(CHECKPOINTS);
@@ -72,7 +73,7 @@ impl RunDirectory {
         if !path.join(CONFIGURATION).is_file() {
             return refuse("it holds no `config.toml`, so no run; start one with --out");
         }
-        let run = Self { path: path.to_owned(), _lock: lock(path)? };
+        let run = Self { path: path.to_owned(), lock: Some(lock(path)?) };
         if !run.last().is_file() && !run.previous().is_file() {
             return refuse(
                 "the run ended before its first checkpoint; nothing is lost: delete the folder \
@@ -80,6 +81,17 @@ impl RunDirectory {
             );
         }
         Ok(run)
+    }
+
+    /// The folder of a run that the first rank writes, for another one: it reads checkpoints and writes
+    /// nothing.
+    pub fn follow(path: &Path) -> Self {
+        Self { path: path.to_owned(), lock: None }
+    }
+
+    /// Whether this process writes to it.
+    pub(crate) fn writes(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// The folder.
@@ -130,6 +142,9 @@ impl RunDirectory {
     /// # Errors
     /// [`TrainingError::Io`].
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
         let (last, previous) = (self.last(), self.previous());
         // The new one is complete beside the old ones before either of those is touched.
         let next = last.with_file_name("next.safetensors");
@@ -187,6 +202,9 @@ impl RunDirectory {
     /// # Errors
     /// [`TrainingError::Io`].
     pub fn cut_metrics(&self, epochs: usize) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
         let mut rows = self.metrics()?;
         rows.retain(|row| row.epoch <= epochs);
         let lines: Vec<String> = rows.iter().map(|row| self.line(row)).collect::<Result<_>>()?;
@@ -199,6 +217,9 @@ impl RunDirectory {
     /// # Errors
     /// [`TrainingError::Io`].
     pub fn append(&self, row: &EpochRow) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
         let path = self.path.join(METRICS);
         let line = self.line(row)?;
         let write = || {

@@ -2,10 +2,11 @@
 
 use cure_attacks::{AttackSpec, EvaluationOptions, EvaluationSet, FgsmOptions, Silent, evaluate};
 use cure_data::{Dataset, ValidationSize};
-use cure_network::Network;
+use cure_network::{Network, Ranks};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TrainingError};
+use crate::ranks::share;
 
 /// Which samples are set aside, and how they are attacked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,23 +93,27 @@ pub(crate) struct Measured {
     pub(crate) fgsm: Option<f64>,
 }
 
-/// Clean accuracy on all samples and, with an attack, on those attacked, also under FGSM. `proceed` is asked before
-/// each batch, with the number of samples done and to do; if it says no, there is no result.
+/// Clean accuracy on all samples and, with an attack, on those attacked, also under FGSM. Each rank
+/// takes its share. `proceed` is asked before each batch, with the number of samples done and to do;
+/// if it says no on any rank, there is no result.
 pub(crate) fn measure(
     network: &Network,
     samples: &Dataset,
     attack: Option<&ValidationAttack>,
     seed: u64,
+    ranks: &Ranks,
     mut proceed: impl FnMut(usize, usize) -> bool,
 ) -> Result<Option<Measured>> {
     let frozen = network.frozen()?;
     let everything: Vec<usize> = (0..samples.len()).collect();
     let attacked = attack.map_or(Vec::new(), |attack| spread(attack.samples, samples.len()));
     let fgsm = attack.and_then(ValidationAttack::fgsm);
-    let total = everything.len() + attacked.len() * (1 + usize::from(fgsm.is_some()));
     let options = EvaluationOptions { seed, preflight: false, ..EvaluationOptions::default() };
+    let mine = |positions: &[usize]| positions[share(positions.len(), ranks)].to_vec();
+    let (own, own_attacked) = (mine(&everything), mine(&attacked));
+    let total = own.len() + own_attacked.len() * (1 + usize::from(fgsm.is_some()));
     let mut done = 0;
-    // The share of the samples at `positions` that stand under all of `attacks`.
+    // How many of the samples at `positions` stand under all of `attacks`; `None` to stop.
     let mut standing = |positions: &[usize], attacks: &[AttackSpec]| {
         let mut count = 0;
         for part in positions.chunks(options.batch) {
@@ -121,21 +126,32 @@ pub(crate) fn measure(
             count += found.rows.iter().filter(|row| row.robust()).count();
             done += part.len();
         }
-        Ok(Some(count as f64 / positions.len().max(1) as f64))
+        Ok(Some(count))
     };
-    let Some(clean) = standing(&everything, &[])? else { return Ok(None) };
-    let Some(attack) = attack else {
-        return Ok(Some(Measured { clean, robust: None, fgsm: None }));
-    };
-    let Some(robust) = standing(&attacked, std::slice::from_ref(&attack.spec))? else {
-        return Ok(None);
-    };
-    let mut measured = Measured { clean, robust: Some(robust), fgsm: None };
-    if let Some(fgsm) = fgsm {
-        let Some(share) = standing(&attacked, &[fgsm])? else { return Ok(None) };
-        measured.fgsm = Some(share);
+    let mut counts = [0.0; 3];
+    let specs = [None, attack.map(|attack| attack.spec.clone()), fgsm.clone()];
+    let mut stopped = false;
+    for (which, (count, spec)) in counts.iter_mut().zip(specs).enumerate() {
+        if stopped || (which > 0 && spec.is_none()) {
+            continue;
+        }
+        let positions = if which == 0 { &own } else { &own_attacked };
+        match standing(positions, spec.as_slice())? {
+            Some(standing) => *count = standing as f64,
+            None => stopped = true,
+        }
     }
-    Ok(Some(measured))
+    if ranks.any(stopped) {
+        return Ok(None);
+    }
+    ranks.sum(&mut counts);
+    let [clean, robust, under_fgsm] = counts;
+    let of_attacked = |count: f64| count / attacked.len().max(1) as f64;
+    Ok(Some(Measured {
+        clean: clean / everything.len().max(1) as f64,
+        robust: attack.map(|_| of_attacked(robust)),
+        fgsm: fgsm.map(|_| of_attacked(under_fgsm)),
+    }))
 }
 
 #[cfg(test)]

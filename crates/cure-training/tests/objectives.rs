@@ -5,39 +5,9 @@
 mod common;
 
 use common::digits;
-use common::smooth::{AT, COUNT, images, network, objective, points, step};
+use common::smooth::{AT, COUNT, SPECS, images, network, objective, points, step};
 use cure_tensor::{Tensor, ops};
 use cure_training::{EpochValues, Optimizer, OptimizerOptions, SampleStreams, objectives};
-
-/// Every objective, in every form whose gradient differs.
-const SPECS: [&str; 26] = [
-    "standard",
-    "standard:smoothing=0.2",
-    "standard:loss_mode=eval",
-    "cure:alpha=0.6,beta=0.8",
-    "cure:alpha=0.6,beta=0.8,loss_mode=eval,squared=true",
-    "cure:alpha=0.5,beta=0.5,noise=1,regularizer_mode=train,loss_mode=eval,smoothing=0.1",
-    "cure:alpha=0,beta=1,noise=2",
-    "pgd-at:eps=0.1,steps=3",
-    "fgsm-at:eps=0.1,attack_mode=train",
-    "fgsm-rs:eps=0.1,loss_mode=eval",
-    "n-fgsm:eps=0.1,smoothing=0.1",
-    "free:eps=0.1",
-    "deepfool",
-    "trades:eps=0.1,steps=2",
-    "trades:eps=0.1,steps=2,smoothing=0.1,loss_mode=eval",
-    "mart:eps=0.1,steps=2",
-    "mart:eps=0.1,steps=2,smoothing=0.1,loss_mode=eval",
-    "gradient-penalty:lambda=0.3",
-    "gradient-penalty:lambda=0.3,squared=false,loss_mode=eval",
-    "gradient-penalty:lambda=0.3,regularizer_mode=train",
-    "gradalign:eps=0.1,lambda=2",
-    "gradalign:eps=0.1,lambda=2,regularizer_mode=train,smoothing=0.1",
-    "llr:eps=0.1",
-    "llr:eps=0.1,loss_mode=eval,smoothing=0.1",
-    "elle:eps=0.1,lambda=100",
-    "elle:eps=0.1,lambda=100,regularizer_mode=train,noise=1",
-];
 
 /// Along each parameter tensor's own gradient the derivative is its norm: the largest signal there is.
 #[test]

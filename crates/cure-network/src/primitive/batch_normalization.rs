@@ -3,9 +3,12 @@ use cure_tensor::ops;
 
 use super::{At, Kept, Primitive, Second, finish, masked, to_f32, vector};
 use crate::error::Result;
+use crate::linearization::Moments;
+use crate::ranks::Ranks;
 
 /// y = γ x̂ + β with x̂ = (x − m)/σ, the mean m and σ² = variance + ε taken over the batch (Ioffe
-/// & Szegedy 2015). Samples of a batch see each other through m and σ, in every rule.
+/// & Szegedy 2015). Samples of a batch see each other through m and σ, in every rule: where ranks
+/// share the batch, every mean is over all their samples.
 ///
 /// With ⟨·⟩ the mean over a channel and P a = a − ⟨a⟩ − x̂⟨x̂ a⟩ (symmetric), the derivative of x̂ is
 /// P/σ. The rules below are per-channel linear combinations whose coefficients are a few means.
@@ -13,30 +16,40 @@ pub(crate) struct BatchNormalization {
     pub(crate) scale: Vec<f32>,
     pub(crate) shift: Vec<f32>,
     pub(crate) epsilon: f64,
+    pub(crate) ranks: Ranks,
 }
 
-/// The statistics of a batch, and means against x̂.
+/// The statistics of a batch, and sums and means against x̂.
 struct Normalized<'a> {
     x: &'a Tensor,
     mean: Vec<f64>,
     inverse: Vec<f64>,
     count: f64,
+    ranks: &'a Ranks,
 }
 
 impl Normalized<'_> {
+    /// Means over the whole batch, from this rank's sums.
+    fn means(&self, mut sums: Vec<f64>) -> Vec<f64> {
+        self.ranks.sum(&mut sums);
+        sums.iter_mut().for_each(|sum| *sum /= self.count);
+        sums
+    }
+
+    /// Σ x̂ a of each channel, over this rank's samples.
+    fn sum_with(&self, a: &Tensor) -> Result<Vec<f64>> {
+        let sums = ops::channel_sums(self.x, Some(&to_f32(&self.mean)), Some(a))?;
+        Ok(sums.iter().zip(&self.inverse).map(|(sum, inverse)| sum * inverse).collect())
+    }
+
     /// ⟨a⟩ of each channel.
     fn mean_of(&self, a: &Tensor) -> Result<Vec<f64>> {
-        Ok(ops::channel_sums(a, None, None)?.into_iter().map(|sum| sum / self.count).collect())
+        Ok(self.means(ops::channel_sums(a, None, None)?))
     }
 
     /// ⟨x̂ a⟩ of each channel.
     fn mean_with(&self, a: &Tensor) -> Result<Vec<f64>> {
-        let sums = ops::channel_sums(self.x, Some(&to_f32(&self.mean)), Some(a))?;
-        Ok(sums
-            .iter()
-            .zip(&self.inverse)
-            .map(|(sum, inverse)| sum * inverse / self.count)
-            .collect())
+        Ok(self.means(self.sum_with(a)?))
     }
 
     /// Σᵢ cᵢ tᵢ + h x̂ + k, each coefficient per channel.
@@ -60,15 +73,31 @@ impl Normalized<'_> {
 }
 
 impl BatchNormalization {
-    fn normalized<'a>(&self, at: &At<'a>) -> Normalized<'a> {
-        let x = at.inputs[0];
-        let channels = self.scale.len().max(1);
-        let (mean, variance) = match at.kept {
-            Kept::Moments(mean, variance) => (mean.clone(), variance.as_slice()),
-            Kept::Nothing => (vec![0.0; channels], [].as_slice()),
+    fn normalized<'a>(&'a self, at: &At<'a>) -> Normalized<'a> {
+        let (mean, variance, count) = match at.kept {
+            Kept::Moments(moments) => (moments.mean.clone(), &*moments.variance, moments.count),
+            Kept::Nothing => (vec![0.0; self.scale.len()], [].as_slice(), 1),
         };
         let inverse = variance.iter().map(|v| 1.0 / (v + self.epsilon).sqrt()).collect();
-        Normalized { x, mean, inverse, count: (x.len() / channels) as f64 }
+        Normalized { x: at.inputs[0], mean, inverse, count: count as f64, ranks: &self.ranks }
+    }
+
+    /// Of the whole batch: n ⟨(x − m)²⟩ is the sum over the ranks of nᵣ (vᵣ + (mᵣ − m)²).
+    fn moments(&self, x: &Tensor) -> Result<Moments> {
+        let (mut mean, mut variance) = ops::channel_moments(x)?;
+        let here = (x.len() / mean.len().max(1)) as f64;
+        let own = mean.clone();
+        let mut sums: Vec<f64> = own.iter().map(|mean| here * mean).chain([here]).collect();
+        self.ranks.sum(&mut sums);
+        let count = sums.pop().unwrap_or(here);
+        if count > here {
+            mean = sums.iter().map(|sum| sum / count).collect();
+            let about = |(v, (own, mean)): (&f64, (&f64, &f64))| here * (v + (own - mean).powi(2));
+            variance = variance.iter().zip(own.iter().zip(&mean)).map(about).collect();
+            self.ranks.sum(&mut variance);
+            variance.iter_mut().for_each(|sum| *sum /= count);
+        }
+        Ok(Moments { mean, variance, count: count as usize })
     }
 
     fn channels(&self, f: impl Fn(usize) -> f64) -> Vec<f64> {
@@ -93,8 +122,7 @@ impl BatchNormalization {
 
 impl Primitive for BatchNormalization {
     fn value(&self, inputs: &[&Tensor], relu: bool) -> Result<(Tensor, Kept)> {
-        let (mean, variance) = ops::channel_moments(inputs[0])?;
-        let kept = Kept::Moments(mean, variance);
+        let kept = Kept::Moments(self.moments(inputs[0])?);
         let n = self.normalized(&At { inputs, kept: &kept });
         let slope = self.channels(|c| self.slope(&n, c));
         let shift = self.channels(|c| f64::from(self.shift[c]) - slope[c] * n.mean[c]);
@@ -120,12 +148,11 @@ impl Primitive for BatchNormalization {
             (n.mean_of(mu)?, n.mean_of(lambda)?, n.mean_of(x_dot)?);
         let (with_mu, with_lambda, q) =
             (n.mean_with(mu)?, n.mean_with(lambda)?, n.mean_with(x_dot)?);
-        let dot_lambda = ops::channel_sums(x_dot, None, Some(lambda))?;
+        let dot_lambda = n.means(ops::channel_sums(x_dot, None, Some(lambda))?);
         let inverse = &n.inverse;
         // ⟨x̂′λ⟩
         let moved = self.channels(|c| {
-            inverse[c]
-                * (dot_lambda[c] / n.count - mean_dot[c] * mean_lambda[c] - q[c] * with_lambda[c])
+            inverse[c] * (dot_lambda[c] - mean_dot[c] * mean_lambda[c] - q[c] * with_lambda[c])
         });
         let slope = self.channels(|c| self.slope(&n, c));
         let input = n.combine(
@@ -145,7 +172,8 @@ impl Primitive for BatchNormalization {
         Ok(vec![input])
     }
 
-    /// Scale, then shift: ∂γ = Σ x̂ g at first order, Σ (x̂ μ + x̂′ λ) at second; ∂β = Σ g.
+    /// Scale, then shift: ∂γ = Σ x̂ g at first order, Σ (x̂ μ + x̂′ λ) at second; ∂β = Σ g. The sums
+    /// are over this rank's samples, as those of every other parameter.
     fn parameter_gradient(
         &self,
         at: &At<'_>,
@@ -153,20 +181,18 @@ impl Primitive for BatchNormalization {
         second: Option<&Second<'_>>,
     ) -> Result<Vec<Tensor>> {
         let n = self.normalized(at);
-        let mut scale = n.mean_with(g)?;
+        let mut scale = n.sum_with(g)?;
         if let Some(Second { tangents, lambda }) = second {
             let x_dot = tangents[0];
             let (mean_dot, q) = (n.mean_of(x_dot)?, n.mean_with(x_dot)?);
-            let (mean_lambda, with_lambda) = (n.mean_of(lambda)?, n.mean_with(lambda)?);
+            let (lambda_sum, with_lambda) =
+                (ops::channel_sums(lambda, None, None)?, n.sum_with(lambda)?);
             let dot_lambda = ops::channel_sums(x_dot, None, Some(lambda))?;
             for (c, scale) in scale.iter_mut().enumerate() {
                 *scale += n.inverse[c]
-                    * (dot_lambda[c] / n.count
-                        - mean_dot[c] * mean_lambda[c]
-                        - q[c] * with_lambda[c]);
+                    * (dot_lambda[c] - mean_dot[c] * lambda_sum[c] - q[c] * with_lambda[c]);
             }
         }
-        let scale: Vec<f64> = scale.into_iter().map(|mean| mean * n.count).collect();
         Ok(vec![vector(to_f32(&scale))?, vector(to_f32(&ops::channel_sums(g, None, None)?))?])
     }
 }

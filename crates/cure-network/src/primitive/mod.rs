@@ -23,14 +23,15 @@ use cure_tensor::Tensor;
 use cure_tensor::ops::{self, Activation};
 
 use crate::error::Result;
+use crate::linearization::Moments;
 
 /// What a primitive keeps of a forward pass besides its inputs.
 #[derive(Clone)]
 pub(crate) enum Kept {
     /// Nothing.
     Nothing,
-    /// The statistics of the batch: mean, biased variance.
-    Moments(Vec<f64>, Vec<f64>),
+    /// The statistics of the batch.
+    Moments(Moments),
 }
 
 /// Where a primitive is linearized: its inputs and what it kept.

@@ -18,7 +18,7 @@ pub(super) fn with_perturbation(
     if gamma == 0.0 {
         return work(network);
     }
-    let gradients = work(network)?.gradients;
+    let gradients = work(network)?.gradients.mean_over(network.ranks())?;
     work(&perturbed(network, &gradients, gamma)?)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use cure_data::{Batch, Dataset, epoch_order};
-use cure_network::Gradients;
+use cure_network::{Gradients, Ranks};
 use cure_tensor::Tensor;
 
 use crate::accumulate;
@@ -11,11 +11,11 @@ use crate::checkpoint::{Checkpoint, EpochSums, Position};
 use crate::clipping;
 use crate::config::TrainingConfig;
 use crate::error::Result;
-use crate::export;
 use crate::objective::{EpochValues, Objective, SampleStreams, StepOutcome};
 use crate::observer::{Control, Event, Observer};
 use crate::optimizer::Rates;
 use crate::prefetch::{self, EpochBatches};
+use crate::ranks;
 use crate::run_directory::RunDirectory;
 
 /// A run in progress.
@@ -26,14 +26,17 @@ pub(super) struct Trainer<'a> {
     pub(super) run: &'a mut RunDirectory,
     pub(super) observer: &'a mut dyn Observer,
     pub(super) now: Checkpoint,
+    /// The processes that share each batch. All of them go through the same steps; the first one
+    /// writes, and is the one that says how long an epoch took.
+    pub(super) ranks: Ranks,
 }
 
 /// What an epoch's steps are taken with.
 struct Epoch {
     objective: Objective,
     at: EpochValues,
-    /// Batches of the epoch.
-    total: usize,
+    /// Samples of each of the epoch's batches, over all ranks.
+    samples: Vec<usize>,
 }
 
 impl Trainer<'_> {
@@ -49,6 +52,12 @@ impl Trainer<'_> {
         batches
     }
 
+    /// Tells the observer, and whether one on any rank asks to stop.
+    pub(super) fn tell(&mut self, event: &Event<'_>) -> Control {
+        let stop = self.observer.observe(event) == Control::Stop;
+        if self.ranks.any(stop) { Control::Stop } else { Control::Continue }
+    }
+
     /// One epoch, or what is left of it, with its validation, row and checkpoint.
     pub(super) fn epoch(&mut self) -> Result<Control> {
         let begun = Instant::now();
@@ -57,19 +66,19 @@ impl Trainer<'_> {
         let epoch = self.now.position.epoch;
         let (done, epochs) = (self.now.position.batch, self.config.epochs);
         let started = Event::EpochStarted { epoch: epoch + 1, epochs, done, batches: total };
-        if self.observer.observe(&started) == Control::Stop
+        if self.tell(&started) == Control::Stop
             || self.steps(batches, begun, seconds_before)? == Control::Stop
         {
             return Ok(Control::Stop);
         }
         let Some(measured) = self.measure()? else { return Ok(Control::Stop) };
+        ranks::check_agreement(&self.now.moment.network, "", "after an epoch", &self.ranks)?;
         self.now.sums.seconds = seconds_before + begun.elapsed().as_secs_f64();
         let mut row = self.row(total, &measured);
         let chosen = self.choose(&row)?;
         if self.config.keep_every.is_some_and(|every| row.epoch.is_multiple_of(every)) {
             let place = self.run.epoch(row.epoch);
-            let provenance = self.provenance(row.epoch, None);
-            export::write(&place, self.now.moment.averaged(), &provenance)?;
+            self.export(&place, self.now.moment.averaged(), row.epoch, None)?;
         }
         self.check_patience(row.epoch);
         row.overfitting = self.watch(&row);
@@ -77,7 +86,7 @@ impl Trainer<'_> {
         self.now.position = Position { epoch: epoch + 1, batch: 0 };
         self.now.sums = EpochSums::default();
         self.save()?;
-        let control = self.observer.observe(&Event::EpochEnded { row: &row, chosen });
+        let control = self.tell(&Event::EpochEnded { row: &row, chosen });
         if let Some(overfitting) = &row.overfitting {
             self.observer.observe(&Event::Overfitting(overfitting));
         }
@@ -97,14 +106,19 @@ impl Trainer<'_> {
         let with = Epoch {
             objective: self.config.objective_at(epoch)?,
             at: self.config.values_at(epoch),
-            total: batches.len(),
+            samples: batches.iter().map(Vec::len).collect(),
         };
+        let mut positions = batches;
+        for batch in positions.iter_mut().filter(|batch| ranks::is_shared(batch.len(), &self.ranks))
+        {
+            *batch = batch[ranks::share(batch.len(), &self.ranks)].to_vec();
+        }
         let source = EpochBatches {
             dataset: self.train,
             augmentation: self.config.augmentation,
             seed: self.config.seed,
             epoch: epoch as u64,
-            positions: batches,
+            positions,
         };
         let mut saved = Instant::now();
         std::thread::scope(|scope| {
@@ -125,9 +139,13 @@ impl Trainer<'_> {
 
     fn step(&mut self, batch: &Batch, with: &Epoch) -> Result<Control> {
         let Position { epoch, batch: done } = self.now.position;
-        let rates = self.config.rates(epoch, done, with.total);
+        let total = with.samples.len();
+        let rates = self.config.rates(epoch, done, total);
         let streams =
             SampleStreams { seed: self.config.seed, epoch: epoch as u64, indices: &batch.indices };
+        let is_shared = ranks::is_shared(with.samples[done], &self.ranks);
+        let ranks = if is_shared { self.ranks.clone() } else { Ranks::alone() };
+        self.now.moment.network.set_ranks(ranks);
         let mut outcome = self.replay(batch, with, &streams, rates, None)?;
         for _ in 1..with.objective.replays() {
             let points = outcome.next.take();
@@ -135,10 +153,10 @@ impl Trainer<'_> {
         }
         self.now.position.batch += 1;
         let mean = |sum: f64| sum / outcome.samples.max(1) as f64;
-        Ok(self.observer.observe(&Event::Step {
+        Ok(self.tell(&Event::Step {
             epoch: epoch + 1,
             batch: self.now.position.batch,
-            batches: with.total,
+            batches: total,
             loss: mean(outcome.loss),
             regularizer: mean(outcome.regularizer),
             accuracy: mean(outcome.correct as f64),
@@ -158,6 +176,7 @@ impl Trainer<'_> {
         let Epoch { objective, at, .. } = with;
         let (network, parts) = (&mut self.now.moment.network, self.config.accumulate);
         let outcome = accumulate::step(objective, network, batch, parts, at, streams, points)?;
+        let outcome = ranks::whole(outcome, network.ranks())?;
         if let Some(what) = not_finite(&outcome) {
             return Err(self.diverged(what, at, rates.all));
         }

@@ -3,7 +3,6 @@
 use crate::checkpoint::{Best, Ending};
 use crate::curvature::{self, Curvature};
 use crate::error::Result;
-use crate::export;
 use crate::metrics::EpochRow;
 use crate::observer::{Control, Event};
 use crate::overfitting::{Attacked, Consequence, OnOverfitting, Overfitting};
@@ -31,7 +30,8 @@ impl Trainer<'_> {
                 let event = Event::Validation { epoch, done, total };
                 self.observer.observe(&event) == Control::Continue
             };
-            measured.validation = validation::measure(network, samples, attack, seed, proceed)?;
+            measured.validation =
+                validation::measure(network, samples, attack, seed, &self.ranks, proceed)?;
             if measured.validation.is_none() {
                 return Ok(None);
             }
@@ -43,7 +43,9 @@ impl Trainer<'_> {
                 let event = Event::Curvature { epoch, done, total };
                 self.observer.observe(&event) == Control::Continue
             };
-            measured.curvature = curvature::measure(network, self.train, options, seed, proceed)?;
+            let (samples, ranks) = (self.train, &self.ranks);
+            measured.curvature =
+                curvature::measure(network, samples, options, seed, ranks, proceed)?;
             if measured.curvature.is_none() {
                 return Ok(None);
             }
@@ -98,7 +100,7 @@ impl Trainer<'_> {
         };
         let best = Best { epoch: row.epoch, metric, since };
         let network = self.now.moment.averaged().clone();
-        export::write(&self.run.best(), &network, &self.provenance(best.epoch, Some(best)))?;
+        self.export(&self.run.best(), &network, best.epoch, Some(best))?;
         self.now.best = Some((best, network));
         Ok(true)
     }

@@ -16,6 +16,7 @@ use crate::metrics::EpochRow;
 use crate::moment::Moment;
 use crate::observer::{Control, Observer};
 use crate::optimizer::Optimizer;
+use crate::ranks;
 use crate::run_directory::RunDirectory;
 use crate::sealed::hexadecimal;
 use epoch::Trainer;
@@ -49,6 +50,10 @@ pub struct Finished {
 /// within it. Order, augmentation and directions are pure functions of seed, epoch and sample, so
 /// a run that is interrupted anywhere and resumed ends in the same weights, bit for bit.
 ///
+/// Where the network has [`Ranks`](cure_network::Ranks), each of them calls this with the same
+/// arguments, all but the first one with [`RunDirectory::follow`], and every step is taken on the whole
+/// batch: the result is that of one process, to rounding.
+///
 /// # Errors
 /// Settings outside their range, data that does not fit the network, a checkpoint of another run,
 /// and [`TrainingError::Diverged`] where something is not finite: nothing is saved then, and the
@@ -63,11 +68,18 @@ pub fn train(
 ) -> Result<Outcome> {
     config.check()?;
     config.check_data(&network, train, validation)?;
+    let ranks = network.ranks().clone();
+    ranks::check(config.batch, &ranks)?;
     let identity = identity(&network, train, validation, config)?;
-    let mut trainer = match run.checkpoint(&network)? {
+    let found = run.checkpoint(&network)?;
+    // All have read before the first one writes.
+    let state = format!("{identity:?}{:?}", found.as_ref().map(|checkpoint| checkpoint.position));
+    let weights = found.as_ref().map_or(&network, |checkpoint| &checkpoint.moment.network);
+    ranks::check_agreement(weights, &state, "at the start", &ranks)?;
+    let mut trainer = match found {
         Some(checkpoint) => {
             check_same(&checkpoint.identity, &identity, run)?;
-            Trainer { train, validation, config, run, observer, now: checkpoint }
+            Trainer { train, validation, config, run, observer, now: checkpoint, ranks }
         }
         None => {
             let optimizer = Optimizer::new(config.optimizer, &network)?;
@@ -82,7 +94,7 @@ pub fn train(
                 watch: Watch::default(),
                 ended: None,
             };
-            let mut trainer = Trainer { train, validation, config, run, observer, now };
+            let mut trainer = Trainer { train, validation, config, run, observer, now, ranks };
             trainer.save()?;
             trainer
         }

@@ -1,5 +1,9 @@
 //! Checkpoints and exported weights of a run in progress.
 
+use std::path::Path;
+
+use cure_network::Network;
+
 use super::Finished;
 use super::epoch::Trainer;
 use crate::checkpoint::{Best, Checkpoint};
@@ -28,7 +32,21 @@ impl Trainer<'_> {
         }
     }
 
-    pub(super) fn provenance(&self, epoch: usize, chosen: Option<Best>) -> Provenance<'_> {
+    /// Writes the weights of an epoch, counted from 1, if this rank is the one that writes.
+    pub(super) fn export(
+        &self,
+        place: &Path,
+        network: &Network,
+        epoch: usize,
+        chosen: Option<Best>,
+    ) -> Result<()> {
+        match self.ranks.is_first() {
+            true => export::write(place, network, &self.provenance(epoch, chosen)),
+            false => Ok(()),
+        }
+    }
+
+    fn provenance(&self, epoch: usize, chosen: Option<Best>) -> Provenance<'_> {
         let criterion = match self.config.criterion() {
             Selection::BestRobust => "validation_robust_accuracy",
             _ => "validation_accuracy",
@@ -66,8 +84,8 @@ impl Trainer<'_> {
         };
         let last_epoch = self.now.position.epoch;
         let chosen_epoch = best.map_or(last_epoch, |best| best.epoch);
-        export::write(&self.run.last_weights(), &last, &self.provenance(last_epoch, None))?;
-        export::write(&self.run.weights(), &chosen, &self.provenance(chosen_epoch, best))?;
+        self.export(&self.run.last_weights(), &last, last_epoch, None)?;
+        self.export(&self.run.weights(), &chosen, chosen_epoch, best)?;
         let (rows, ended) = (self.run.metrics()?, self.now.ended);
         Ok(Finished { last, chosen, chosen_epoch, rows, ended })
     }

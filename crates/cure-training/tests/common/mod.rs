@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used)]
 
+pub mod ranks;
 pub mod smooth;
 
 use std::path::Path;
