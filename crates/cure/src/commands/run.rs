@@ -234,13 +234,19 @@ pub(crate) fn start(
         .training
         .check_data(&prepared.network, &prepared.train, prepared.validation.as_ref())
         .input()?;
-    let mut run = RunDirectory::create(folder, &config).input()?;
+    let mut run = match general.ranks.is_first() {
+        true => RunDirectory::create(folder, &config).input()?,
+        false => RunDirectory::follow(folder),
+    };
     prepared.train(general, &config, &mut run)
 }
 
 /// Goes on with the run in `folder`.
 pub(crate) fn resume(general: &General, folder: &Path) -> Outcome {
-    let mut run = RunDirectory::resume(folder).input()?;
+    let mut run = match general.ranks.is_first() {
+        true => RunDirectory::resume(folder).input()?,
+        false => RunDirectory::follow(folder),
+    };
     let config: RunConfig = run.configuration().input()?;
     ops::use_plain_sums(config.plain_sums);
     config.training.check().input()?;
@@ -295,8 +301,9 @@ impl Prepared {
         Ok(Self { train, validation, network, weights_sha256 })
     }
 
-    fn train(self, general: &General, config: &RunConfig, run: &mut RunDirectory) -> Outcome {
+    fn train(mut self, general: &General, config: &RunConfig, run: &mut RunDirectory) -> Outcome {
         interrupt::listen()?;
+        self.network.set_ranks(general.ranks.clone());
         let folder = run.path().to_owned();
         if !general.quiet {
             eprintln!(
@@ -308,7 +315,10 @@ impl Prepared {
                 config.training.epochs,
             );
         }
-        super::session::begin(run, &self, &config.training)?;
+        let is_first = general.ranks.is_first();
+        if is_first {
+            super::session::begin(run, &self, &config.training)?;
+        }
         let mut watcher = Watcher { bar: progress::bar(0, general.quiet), quiet: general.quiet };
         let ended = train(
             self.network,
@@ -319,8 +329,11 @@ impl Prepared {
             &mut |event: &Event<'_>| watcher.observe(event),
         );
         watcher.bar.finish_and_clear();
-        super::session::end(run, &ended)?;
+        if is_first {
+            super::session::end(run, &ended)?;
+        }
         match ended {
+            Ok(Ended::Finished(_)) if !is_first => Ok(()),
             Ok(Ended::Finished(finished)) => {
                 print(&summary(&finished, &folder, config.training.average.is_some()))
             }
