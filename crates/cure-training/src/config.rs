@@ -59,6 +59,10 @@ pub struct TrainingConfig {
     pub h: ValueSchedule,
     /// γ, the regulariser's weight; default 0. Only CURE uses it.
     pub gamma: ValueSchedule,
+    /// Take γ's regulariser in every so many steps only, with as many times its weight; default 1.
+    /// The other steps go without its passes.
+    #[serde(skip_serializing_if = "is_one")]
+    pub regularize_every: usize,
     /// Which epoch's weights are chosen; default `auto`.
     pub selection: Selection,
     /// End the run when no epoch was better, by what is chosen by, than one so many epochs ago;
@@ -129,6 +133,7 @@ impl Default for TrainingConfig {
             average: None,
             h: ValueSchedule::Constant(0.0),
             gamma: ValueSchedule::Constant(0.0),
+            regularize_every: 1,
             selection: Selection::Auto,
             patience: None,
             on_overfitting: OnOverfitting::Warn,

@@ -87,6 +87,13 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// With `weight` times the objective.
+    pub(super) fn scaled(self, weight: f64) -> Self {
+        let gradients = self.gradients.scaled(weight as f32);
+        let (objective, loss) = (weight * self.objective, weight * self.loss);
+        Self { gradients, objective, loss, ..self }
+    }
+
     fn add(self, other: &Self) -> Result<Self> {
         Ok(Self {
             gradients: self.gradients.add_scaled(1.0, &other.gradients)?,

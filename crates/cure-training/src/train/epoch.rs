@@ -34,7 +34,6 @@ pub(super) struct Trainer<'a> {
 /// What an epoch's steps are taken with.
 struct Epoch {
     objective: Objective,
-    at: EpochValues,
     /// Samples of each of the epoch's batches, over all ranks.
     samples: Vec<usize>,
 }
@@ -105,7 +104,6 @@ impl Trainer<'_> {
         let Position { epoch, batch: first } = self.now.position;
         let with = Epoch {
             objective: self.config.objective_at(epoch)?,
-            at: self.config.values_at(epoch),
             samples: batches.iter().map(Vec::len).collect(),
         };
         let mut positions = batches;
@@ -173,7 +171,7 @@ impl Trainer<'_> {
         rates: Rates,
         points: Option<&Tensor>,
     ) -> Result<StepOutcome> {
-        let Epoch { objective, at, .. } = with;
+        let (objective, at) = (&with.objective, &self.values_now());
         let (network, parts) = (&mut self.now.moment.network, self.config.accumulate);
         let outcome = accumulate::step(objective, network, batch, parts, at, streams, points)?;
         let outcome = ranks::whole(outcome, network.ranks())?;
@@ -182,12 +180,19 @@ impl Trainer<'_> {
         }
         let sums = &mut self.now.sums;
         sums.loss += outcome.loss;
-        sums.regularizer += outcome.regularizer;
+        // Steps without the regulariser say 0: those with it stand for them.
+        sums.regularizer += self.config.regularize_every as f64 * outcome.regularizer;
         sums.correct += outcome.correct;
         sums.samples += outcome.samples;
         self.now.images_seen += outcome.samples as u64;
         self.take(&outcome.gradients, rates)?;
         Ok(outcome)
+    }
+
+    /// h and γ of the step that comes.
+    fn values_now(&self) -> EpochValues {
+        let Position { epoch, batch } = self.now.position;
+        self.config.values_of(epoch, batch)
     }
 
     /// Moves the weights along a gradient, and the average after them.

@@ -20,6 +20,9 @@ pub(crate) struct LoopArguments {
     /// Learning rate of BatchNorm's scale and shift, times the others'; 0 freezes them [default: 1].
     #[arg(long, value_name = "FACTOR", help_heading = "The loop")]
     batch_norm_rate: Option<f64>,
+    /// Take CURE's regulariser in every so many steps only, with as many times its weight [default: 1].
+    #[arg(long, value_name = "STEPS", help_heading = "The loop")]
+    regularize_every: Option<usize>,
     /// A parameter of the objective over the epochs, as eps=linear:1/255..8/255@5, under its name in
     /// config.toml; may be given several times.
     #[arg(long, value_name = "NAME=SCHEDULE", help_heading = "The loop")]
@@ -57,6 +60,7 @@ impl LoopArguments {
         set(&mut training.warm_up, self.warm_up);
         set(&mut training.batch_norm_rate, self.batch_norm_rate);
         set(&mut training.accumulate, self.accumulate);
+        set(&mut training.regularize_every, self.regularize_every);
         set(&mut training.roll_backs, self.roll_backs);
         if let Some(what) = &self.on_overfitting {
             training.on_overfitting = what.parse().input()?;

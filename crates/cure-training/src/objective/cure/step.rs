@@ -3,7 +3,7 @@
 use cure_network::Network;
 use cure_tensor::{Tensor, ops};
 
-use super::super::batch_norm::Passes;
+use super::super::batch_norm::{BatchNormMode, Passes};
 use super::super::entry::{check_share, check_weight};
 use super::super::loss::{LossOptions, count_correct, cross_entropy};
 use super::super::part::{Batch, Part, in_parts};
@@ -90,6 +90,46 @@ fn weighed(weight: f64, point: &Point<'_>) -> f64 {
     if weight == 0.0 { 0.0 } else { weight * point.loss.losses.iter().sum::<f64>() }
 }
 
+impl CureOptions {
+    /// x + hz, with z from passes of its own.
+    fn perturbed(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        unit: &[f32],
+        h: f64,
+    ) -> Result<Tensor> {
+        let passes = Passes::new(network, self.direction_mode)?;
+        let base = self.base(batch, unit, h)?;
+        let pass = passes.linearize(&base)?;
+        let loss = cross_entropy(pass.logits(), batch.labels, self.smoothing)?;
+        let z = self.direction(&pass.pullback(&loss.residual)?, unit, &batch.streams)?;
+        step_along(&base, &z, unit, h)
+    }
+
+    /// The losses alone, where γ is 0: 3 passes for each that has a weight, 2 for z.
+    fn losses(&self, network: &Network, batch: &Batch<'_>, at: &EpochValues) -> Result<Part> {
+        let mean = |mode: BatchNormMode, points: &Tensor| {
+            let options = LossOptions { loss_mode: mode, smoothing: self.smoothing };
+            mean_loss(&options, network, batch, points)
+        };
+        let of_clean = || mean(self.loss_mode, batch.images);
+        if self.beta == 0.0 {
+            return Ok(of_clean()?.scaled(self.alpha));
+        }
+        let found = match batch.points {
+            Some(_) => None,
+            None => Some(self.perturbed(network, batch, &self.unit(network), at.h)?),
+        };
+        let points = found.as_ref().or(batch.points).unwrap_or(batch.images);
+        let of_perturbed = mean(self.regularizer_mode, points)?.scaled(self.beta);
+        match self.alpha == 0.0 {
+            true => Ok(of_perturbed),
+            false => add_loss(of_perturbed, self.alpha, of_clean()?),
+        }
+    }
+}
+
 impl Minimise for CureOptions {
     fn check(&self) -> Result<()> {
         check_share("objective.smoothing", self.smoothing)?;
@@ -103,17 +143,14 @@ impl Minimise for CureOptions {
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, at: &EpochValues) -> Result<Part> {
+        if at.gamma == 0.0 {
+            return self.losses(network, batch, at);
+        }
         let mode = self.regularizer_mode;
         let unit = &self.unit(network);
-        let found = if self.direction_mode == mode || batch.points.is_some() {
-            None
-        } else {
-            let passes = Passes::new(network, self.direction_mode)?;
-            let base = self.base(batch, unit, at.h)?;
-            let pass = passes.linearize(&base)?;
-            let loss = cross_entropy(pass.logits(), batch.labels, self.smoothing)?;
-            let z = self.direction(&pass.pullback(&loss.residual)?, unit, &batch.streams)?;
-            Some(step_along(&base, &z, unit, at.h)?)
+        let found = match self.direction_mode == mode || batch.points.is_some() {
+            true => None,
+            false => Some(self.perturbed(network, batch, unit, at.h)?),
         };
         // With noise the regulariser's first point is not x.
         let is_shared = self.loss_mode == mode && self.noise == 0.0;
