@@ -56,17 +56,17 @@ impl<'a> Batch<'a> {
     }
 
     /// `work` on some of the images.
-    fn within<R>(
+    pub(super) fn within<R>(
         &self,
-        range: Range<usize>,
+        rows: &[usize],
         work: impl FnOnce(&Batch<'_>) -> Result<R>,
     ) -> Result<R> {
-        let rows: Vec<usize> = range.clone().collect();
-        let points = self.points.map(|points| ops::select(points, &rows)).transpose()?;
+        let of = |all: &[usize]| rows.iter().map(|&row| all[row]).collect::<Vec<_>>();
+        let points = self.points.map(|points| ops::select(points, rows)).transpose()?;
         work(&Batch {
-            images: &ops::select(self.images, &rows)?,
-            labels: &self.labels[range.clone()],
-            streams: SampleStreams { indices: &self.streams.indices[range], ..self.streams },
+            images: &ops::select(self.images, rows)?,
+            labels: &of(self.labels),
+            streams: SampleStreams { indices: &of(self.streams.indices), ..self.streams },
             points: points.as_ref(),
             share: self.share,
         })
@@ -114,8 +114,11 @@ pub(super) fn in_parts(
     if ranges.len() < 2 {
         return work(batch);
     }
-    let parts: Result<Vec<Part>> =
-        ranges.into_par_iter().map(|range| ops::alone(|| batch.within(range, &work))).collect();
+    let part = |range: Range<usize>| {
+        let rows: Vec<usize> = range.collect();
+        ops::alone(|| batch.within(&rows, &work))
+    };
+    let parts: Result<Vec<Part>> = ranges.into_par_iter().map(part).collect();
     let mut sum: Option<Part> = None;
     for part in parts? {
         sum = Some(match sum {
