@@ -50,11 +50,6 @@ impl CurvatureOptions {
             false => Err(TrainingError::setting("curvature.h", self.h, "above 0")),
         }
     }
-
-    /// Whether it is due after an epoch, counted from 1.
-    pub(crate) fn is_due(&self, epoch: usize, epochs: usize) -> bool {
-        epoch.is_multiple_of(self.every) || epoch == epochs
-    }
 }
 
 /// Curvature of the loss around images: means over the sample, with H = ∇²ₓℓ, pixels in [0, 1].

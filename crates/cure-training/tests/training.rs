@@ -6,7 +6,7 @@ mod common;
 use common::{STEPS, digits, everything, go_on, named, result, resume, short, start};
 use cure_training::{
     CurvatureOptions, LearningRate, OnOverfitting, Outcome, Position, RunDirectory, Selection,
-    TrainingConfig, TrainingError, Validation, train,
+    TrainingConfig, TrainingError, Validation, ValidationAttack, train,
 };
 
 #[test]
@@ -123,6 +123,12 @@ fn settings_and_data_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |config: TrainingConfig| config.check().unwrap_err().to_string();
     let base = TrainingConfig::default;
+    let attacked = |spec: &str| {
+        let attack = Some(ValidationAttack::new(spec.parse().unwrap()));
+        let validation = Some(Validation { attack, ..Validation::default() });
+        TrainingConfig { validation, ..base() }
+    };
+    attacked("deepfool:eps=8/255").check().unwrap();
     for (config, named) in [
         (TrainingConfig { epochs: 0, ..base() }, "epochs is 0"),
         (TrainingConfig { batch: 0, ..base() }, "batch is 0"),
@@ -144,6 +150,12 @@ fn settings_and_data_that_do_not_fit_are_refused() {
             TrainingConfig { on_overfitting: OnOverfitting::RollBack, ..base() },
             "on_overfitting is roll-back",
         ),
+        (
+            TrainingConfig { on_overfitting: OnOverfitting::Stop, ..attacked("fgsm:eps=8/255") },
+            "on_overfitting is stop; accepted is warn where the validation attack is FGSM itself",
+        ),
+        (attacked("deepfool"), "an attack with an ε"),
+        (attacked("ddn"), "give it one, as `eps=8/255`"),
         (
             TrainingConfig {
                 curvature: Some(CurvatureOptions { h: 0.0, ..CurvatureOptions::default() }),
