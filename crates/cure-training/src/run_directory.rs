@@ -12,11 +12,10 @@ use serde::de::DeserializeOwned;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Result, TrainingError};
 use crate::file;
-use crate::metrics::EpochRow;
+use crate::rows::METRICS;
 use crate::tensorboard;
 
 const CONFIGURATION: &str = "config.toml";
-const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
 /// Any of these makes a folder one that holds a run.
@@ -182,59 +181,6 @@ impl RunDirectory {
             }
             other => other.map(Some),
         }
-    }
-
-    /// The rows of `metrics.jsonl`, up to a line that was cut off when a process died.
-    ///
-    /// # Errors
-    /// [`TrainingError::Io`].
-    pub fn metrics(&self) -> Result<Vec<EpochRow>> {
-        let path = self.path.join(METRICS);
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(TrainingError::io("read", &path))?,
-        };
-        Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
-    }
-
-    /// Keeps the rows of the first `epochs` epochs: those after a checkpoint will come again.
-    ///
-    /// # Errors
-    /// [`TrainingError::Io`].
-    pub fn cut_metrics(&self, epochs: usize) -> Result<()> {
-        if !self.writes() {
-            return Ok(());
-        }
-        let mut rows = self.metrics()?;
-        rows.retain(|row| row.epoch <= epochs);
-        let lines: Vec<String> = rows.iter().map(|row| self.line(row)).collect::<Result<_>>()?;
-        file::replace_text(&self.path.join(METRICS), &lines.concat())?;
-        tensorboard::rewrite(&self.path.join(tensorboard::FILE), &rows)
-    }
-
-    /// Adds a row to `metrics.jsonl` and to the event file.
-    ///
-    /// # Errors
-    /// [`TrainingError::Io`].
-    pub fn append(&self, row: &EpochRow) -> Result<()> {
-        if !self.writes() {
-            return Ok(());
-        }
-        let path = self.path.join(METRICS);
-        let line = self.line(row)?;
-        let write = || {
-            let mut file = File::options().append(true).create(true).open(&path)?;
-            file.write_all(line.as_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(TrainingError::io("write", &path))?;
-        tensorboard::append(&self.path.join(tensorboard::FILE), &self.metrics()?)
-    }
-
-    fn line(&self, row: &EpochRow) -> Result<String> {
-        let text = serde_json::to_string(row)
-            .map_err(|error| TrainingError::io("write", self.path.join(METRICS))(error.into()))?;
-        Ok(text + "\n")
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::TrainingConfig;
 use crate::error::{Result, TrainingError};
 use crate::metrics::EpochRow;
 use crate::moment::Moment;
-use crate::observer::{Control, Observer};
+use crate::observer::{Control, Event, Observer};
 use crate::optimizer::Optimizer;
 use crate::ranks;
 use crate::run_directory::RunDirectory;
@@ -99,7 +99,9 @@ pub fn train(
             trainer
         }
     };
-    trainer.run.cut_metrics(trainer.now.position.epoch)?;
+    if let Some(sentence) = trainer.run.cut_metrics(trainer.now.position.epoch)? {
+        trainer.observer.observe(&Event::Warning(&sentence));
+    }
     while trainer.now.position.epoch < config.epochs && trainer.now.ended.is_none() {
         if trainer.epoch()? == Control::Stop {
             trainer.save()?;

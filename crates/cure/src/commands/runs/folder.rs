@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cure_attacks::wilson95;
 use cure_training::{
     RunRecord, Session, SessionState, chosen_epoch, is_being_written, objectives,
-    read_configuration,
+    read_configuration, read_rows,
 };
 use serde_json::{Map, Value};
 
@@ -76,7 +76,13 @@ impl Run {
         });
         let record = record.unwrap_or_default();
         let state = state(path, record.sessions.last());
-        let (rows, chosen) = (rows(&path.join(METRICS))?, chosen_epoch(path));
+        let (rows, damaged) = read_rows(&path.join(METRICS)).input()?;
+        if !damaged.is_empty() {
+            let lines = damaged.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            let shown = path.join(METRICS);
+            tracing::warn!("`{}`: lines that cannot be read: {lines}", shown.display());
+        }
+        let chosen = chosen_epoch(path);
         Ok(Self { name, path: path.to_owned(), config, record, rows, state, chosen })
     }
 
@@ -188,15 +194,6 @@ fn number(row: &Map<String, Value>, path: &str) -> Option<f64> {
     let mut keys = path.split('.');
     let first = row.get(keys.next()?)?;
     keys.try_fold(first, |value, key| value.get(key))?.as_f64()
-}
-
-/// The rows up to a line that was cut off when a process died.
-fn rows(path: &Path) -> Outcome<Vec<Map<String, Value>>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Failure::Input(format!("cannot read `{}`: {error}", path.display()))),
-    }
 }
 
 fn state(path: &Path, last: Option<&Session>) -> SessionState {
