@@ -107,6 +107,9 @@ pub struct Identity {
     pub normalization: Normalization,
     /// SHA-256 of everything in the configuration that decides the weights.
     pub configuration: String,
+    /// Whether convolutions take plain sums, which round otherwise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub plain_sums: bool,
     /// SHA-256 of the training and validation samples: their files and positions.
     pub data: String,
 }
@@ -245,6 +248,14 @@ impl Checkpoint {
             },
             ended: state.ended,
         })
+    }
+
+    /// What the run of a checkpoint is of, if the file is whole.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn read_identity(path: &Path) -> Result<Identity> {
+        Ok(decode(path)?.0.identity)
     }
 
     /// Where the run of a checkpoint stands, if the file is whole.

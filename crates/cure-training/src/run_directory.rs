@@ -9,7 +9,7 @@ use cure_network::Network;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Identity};
 use crate::error::{Result, TrainingError};
 use crate::file;
 use crate::rows::METRICS;
@@ -50,13 +50,28 @@ impl RunDirectory {
             TrainingError::Configuration { path: path.join(CONFIGURATION), reason }
         })?;
         check_free(path)?;
+        let is_new = !path.exists();
         std::fs::create_dir_all(path).map_err(TrainingError::io("create", path))?;
-        let run = Self { path: path.to_owned(), lock: Some(lock(path)?) };
+        // Removes the folder only where it is empty again.
+        let leave = |error| {
+            let _ = is_new.then(|| std::fs::remove_dir(path));
+            error
+        };
+        let run = Self { path: path.to_owned(), lock: Some(lock(path).map_err(leave)?) };
         // Again under the lock: another process may have been quicker.
         check_free(path)?;
-        let checkpoints = path.join(CHECKPOINTS);
-        std::fs::create_dir(&checkpoints).map_err(TrainingError::io("create", &checkpoints))?;
-        file::replace_text(&path.join(CONFIGURATION), &text)?;
+        // The configuration first: what a killed process leaves is then a run that says so.
+        let (configuration, checkpoints) = (path.join(CONFIGURATION), path.join(CHECKPOINTS));
+        let filled = file::replace_text(&configuration, &text).and_then(|()| {
+            std::fs::create_dir_all(&checkpoints).map_err(TrainingError::io("create", &checkpoints))
+        });
+        if let Err(error) = filled {
+            // Best effort: whoever tries again finds the folder as it was.
+            let _ = std::fs::remove_file(&configuration);
+            let _ = std::fs::remove_dir(&checkpoints);
+            let _ = std::fs::remove_file(path.join(LOCK));
+            return Err(leave(error));
+        }
         Ok(run)
     }
 
@@ -162,12 +177,23 @@ impl RunDirectory {
     /// [`TrainingError::Checkpoint`] naming the file that is damaged and, if there is one, the
     /// older one that is whole.
     pub fn checkpoint(&self, like: &Network) -> Result<Option<Checkpoint>> {
+        self.newest(|path| Checkpoint::read(path, like))
+    }
+
+    /// What the run is of, by its newest checkpoint; `None` before the first.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::checkpoint`].
+    pub fn identity(&self) -> Result<Option<Identity>> {
+        self.newest(Checkpoint::read_identity)
+    }
+
+    fn newest<T>(&self, read: impl Fn(&Path) -> Result<T>) -> Result<Option<T>> {
         let (last, previous) = (self.last(), self.previous());
         if !last.is_file() {
-            let older = previous.is_file().then(|| Checkpoint::read(&previous, like));
-            return older.transpose();
+            return previous.is_file().then(|| read(&previous)).transpose();
         }
-        match Checkpoint::read(&last, like) {
+        match read(&last) {
             Err(TrainingError::Checkpoint { path, reason }) => {
                 let remedy = match Checkpoint::read_position(&previous) {
                     Ok(position) => format!(
@@ -216,7 +242,10 @@ pub fn is_being_written(folder: &Path) -> bool {
 }
 
 fn check_free(path: &Path) -> Result<()> {
-    match TRACES.iter().find(|trace| path.join(trace).exists()) {
+    // An empty folder holds no checkpoint of any run.
+    let is_empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut all| all.next().is_none());
+    let holds = |trace: &&&str| path.join(trace).exists() && !is_empty(&path.join(trace));
+    match TRACES.iter().find(holds) {
         Some(found) => {
             Err(TrainingError::Occupied { path: path.to_owned(), found: (*found).to_owned() })
         }
@@ -249,6 +278,10 @@ fn lock(path: &Path) -> Result<File> {
         file.rewind()?;
         writeln!(file, "{}", std::process::id())
     };
-    note().map_err(TrainingError::io("write", &place))?;
+    if let Err(source) = note() {
+        // The lock is held, so the file is nobody else's.
+        let _ = std::fs::remove_file(&place);
+        return Err(TrainingError::Io { action: "write", path: place, source });
+    }
     Ok(file)
 }

@@ -135,6 +135,22 @@ fn checkpoint_bytes() -> &'static [u8] {
     })
 }
 
+/// What a process leaves that ends while it makes the folder is no run that stands in the way.
+#[test]
+fn a_folder_that_could_not_be_filled_is_free() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("run");
+    std::fs::create_dir_all(path.join(".config.toml.partial")).unwrap();
+    let error = RunDirectory::create(&path, &short()).unwrap_err();
+    assert!(matches!(error, TrainingError::Io { .. }), "{error}");
+    let left = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), [".config.toml.partial"]);
+    std::fs::remove_dir(path.join(".config.toml.partial")).unwrap();
+    std::fs::create_dir(path.join("checkpoints")).unwrap();
+    drop(RunDirectory::create(&path, &short()).unwrap());
+    assert!(matches!(RunDirectory::create(&path, &short()), Err(TrainingError::Occupied { .. })));
+}
+
 /// Goes on with a run of [`short`]: the sentences that it warns with.
 fn warnings(path: &Path) -> Vec<String> {
     let mut run = RunDirectory::resume(path).unwrap();

@@ -6,6 +6,7 @@ mod saving;
 
 use cure_data::Dataset;
 use cure_network::Network;
+use cure_tensor::ops;
 use sha2::{Digest, Sha256};
 
 use crate::average::Average;
@@ -130,12 +131,15 @@ fn identity(
         input: architecture.input,
         normalization: network.normalization().clone(),
         configuration: config.fingerprint()?,
+        plain_sums: ops::takes_plain_sums(),
         data: hexadecimal(&data.finalize()),
     })
 }
 
 fn check_same(saved: &Identity, current: &Identity, run: &RunDirectory) -> Result<()> {
-    let what = if saved.configuration != current.configuration {
+    let what = if (&saved.configuration, saved.plain_sums)
+        != (&current.configuration, current.plain_sums)
+    {
         "configuration"
     } else if saved.data != current.data {
         "training or validation data"

@@ -3,23 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cure_data::{Augmentation, Dataset, Split};
-use cure_network::{Architecture, LoadOptions, Network, Normalization, load};
-use cure_report::{Cell, Table};
+use cure_data::{Augmentation, DataSpec};
 use cure_tensor::ops;
-use cure_training::{
-    Control, Event, Finished, Outcome as Ended, RunDirectory, TrainingConfig, TrainingError,
-    Validation, ValidationAttack, train,
-};
-use indicatif::ProgressBar;
+use cure_training::{RunDirectory, TrainingConfig, Validation, ValidationAttack};
 use serde::{Deserialize, Serialize};
 
+use super::prepared::Prepared;
+use super::session;
 use super::steps::LoopArguments;
-use crate::arguments::{General, load_data};
+use crate::arguments::General;
 use crate::failure::{Blame, Failure, Outcome};
-use crate::interrupt;
-use crate::output::print;
-use crate::progress;
 use crate::recipes;
 
 /// The attack on validation images where none is named.
@@ -218,6 +211,29 @@ impl TrainingArguments {
     }
 }
 
+impl RunConfig {
+    /// With whole paths: a run is resumed from whatever folder.
+    fn anchored(mut self) -> Outcome<Self> {
+        let whole = |place: &Path| {
+            let told = |error| format!("cannot tell where `{}` is: {error}", place.display());
+            std::path::absolute(place).map_err(told).failed()
+        };
+        if let Some(weights) = &self.weights {
+            self.weights = Some(whole(weights)?);
+        }
+        if let Some(text) = &self.data {
+            let spec: DataSpec = text.parse().input()?;
+            if let Some(place) = spec.place() {
+                let name = spec.kind().known().name;
+                // A path that is no text cannot be written down whole.
+                let text = whole(place)?.to_str().map(|place| format!("{name}:{place}"));
+                self.data = text.or(self.data);
+            }
+        }
+        Ok(self)
+    }
+}
+
 /// Starts a run in a folder of its own.
 pub(crate) fn start(
     general: &General,
@@ -229,237 +245,30 @@ pub(crate) fn start(
     };
     ops::use_plain_sums(config.plain_sums);
     config.training.check().input()?;
+    let config = config.anchored()?;
     let prepared = Prepared::new(&config)?;
     config
         .training
         .check_data(&prepared.network, &prepared.train, prepared.validation.as_ref())
         .input()?;
-    let mut run = RunDirectory::create(folder, &config).input()?;
+    let created = RunDirectory::create(folder, &config);
+    let mut run = created.map_err(|error| session::blame(folder, error))?;
     prepared.train(general, &config, &mut run)
 }
 
-/// Goes on with the run in `folder`.
-pub(crate) fn resume(general: &General, folder: &Path) -> Outcome {
-    let mut run = RunDirectory::resume(folder).input()?;
+/// Goes on with the run in `folder`, where nothing else was asked (`is_alone`).
+pub(crate) fn resume(general: &General, folder: &Path, is_alone: bool) -> Outcome {
+    if !is_alone || general.seed.is_some() || general.plain_sums {
+        return Err(Failure::Input(
+            "--resume goes on as the run's config.toml says; leave out all but --threads, \
+             --quiet and --verbose"
+                .into(),
+        ));
+    }
+    let found = RunDirectory::resume(folder);
+    let mut run = found.map_err(|error| session::blame(folder, error))?;
     let config: RunConfig = run.configuration().input()?;
     ops::use_plain_sums(config.plain_sums);
     config.training.check().input()?;
-    Prepared::new(&config)?.train(general, &config, &mut run)
-}
-
-/// A run's data and network.
-pub(super) struct Prepared {
-    pub(super) train: Dataset,
-    pub(super) validation: Option<Dataset>,
-    pub(super) network: Network,
-    /// Of the file that the network is from.
-    pub(super) weights_sha256: Option<String>,
-}
-
-impl Prepared {
-    fn new(config: &RunConfig) -> Outcome<Self> {
-        let Some(data) = &config.data else {
-            return Err(Failure::Input(
-                "which data? give --data, as --data digits or --data cifar10:DIR".into(),
-            ));
-        };
-        let mut all = load_data(data, Split::Train)?;
-        if let Some(limit) = config.limit {
-            all = all.limit(limit).input()?;
-        }
-        let (train, validation) = config.training.split(&all).input()?;
-        let (network, weights_sha256) = match &config.weights {
-            Some(weights) => {
-                let loaded = load(
-                    weights,
-                    &LoadOptions {
-                        model: config.model.clone(),
-                        normalization: config.normalize.clone(),
-                        classes: all.classes(),
-                        input: all.shape(),
-                    },
-                )
-                .input()?;
-                loaded.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
-                (loaded.network, Some(loaded.sha256.hexadecimal().to_owned()))
-            }
-            None => {
-                let name = config.model.as_deref().unwrap_or_default();
-                let architecture = Architecture::named(name, all.classes(), all.shape()).input()?;
-                let how = config.normalize.as_deref().unwrap_or("none");
-                let normalization = Normalization::parse(how, all.shape()[0]).input()?;
-                let seed = config.training.seed;
-                (Network::random(architecture, normalization, seed).input()?, None)
-            }
-        };
-        Ok(Self { train, validation, network, weights_sha256 })
-    }
-
-    fn train(self, general: &General, config: &RunConfig, run: &mut RunDirectory) -> Outcome {
-        interrupt::listen()?;
-        let folder = run.path().to_owned();
-        if !general.quiet {
-            eprintln!(
-                "{}: {} on {} images, {}, {} epochs",
-                folder.display(),
-                self.network.architecture().name(),
-                self.train.len(),
-                config.training.objective.name(),
-                config.training.epochs,
-            );
-        }
-        super::session::begin(run, &self, &config.training)?;
-        let mut watcher = Watcher { bar: progress::bar(0, general.quiet), quiet: general.quiet };
-        let ended = train(
-            self.network,
-            &self.train,
-            self.validation.as_ref(),
-            &config.training,
-            run,
-            &mut |event: &Event<'_>| watcher.observe(event),
-        );
-        watcher.bar.finish_and_clear();
-        super::session::end(run, &ended)?;
-        match ended {
-            Ok(Ended::Finished(finished)) => {
-                print(&summary(&finished, &folder, config.training.average.is_some()))
-            }
-            Ok(Ended::Interrupted(position)) => Err(Failure::Interrupted(format!(
-                "interrupted in epoch {} after {} batches; go on with --resume {}",
-                position.epoch + 1,
-                position.batch,
-                folder.display(),
-            ))),
-            // What the run was given does not go together; nothing was trained.
-            Err(
-                error @ (TrainingError::Setting { .. }
-                | TrainingError::Network(_)
-                | TrainingError::Data(_)
-                | TrainingError::Schedule { .. }
-                | TrainingError::Scheduled { .. }),
-            ) => Err(error).input(),
-            // A full disk, or a folder that may not be written any more.
-            Err(error @ (TrainingError::Io { .. } | TrainingError::Weights(_)))
-                if run.last().is_file() || run.previous().is_file() =>
-            {
-                Err(Failure::Failed(format!(
-                    "{error}; the last checkpoint is intact: once there is room, go on with \
-                     --resume {}",
-                    folder.display()
-                )))
-            }
-            Err(error) => Err(error).failed(),
-        }
-    }
-}
-
-fn percent(value: Option<f64>) -> Cell {
-    value.map_or(Cell::Missing, |value| Cell::Percent(value, 1))
-}
-
-/// The rows of a run.
-pub(crate) fn table(rows: &[cure_training::EpochRow]) -> Table {
-    let columns = [
-        "epoch",
-        "loss",
-        "L_r",
-        "train",
-        "valid",
-        "valid attacked",
-        "h",
-        "γ",
-        "rate",
-        "images",
-        "s",
-    ];
-    rows.iter().fold(Table::new("", columns), |table, row| {
-        table.row([
-            Cell::from(row.epoch),
-            Cell::Number(row.loss, 4),
-            Cell::Number(row.regularizer, 4),
-            Cell::Percent(row.train_accuracy, 1),
-            percent(row.validation_accuracy),
-            percent(row.validation_robust_accuracy),
-            Cell::Number(row.h, 3),
-            Cell::Number(row.gamma, 2),
-            Cell::from(format!("{:.1e}", row.learning_rate)),
-            Cell::from(row.images_seen),
-            Cell::Number(row.seconds, 0),
-        ])
-    })
-}
-
-fn summary(finished: &Finished, folder: &Path, averaged: bool) -> String {
-    let attack = finished.rows.iter().find_map(|row| row.validation_attack.clone());
-    let attack = attack.map(|attack| format!("valid attacked is {attack}\n")).unwrap_or_default();
-    let ended = match finished.ended {
-        Some(ending) => format!("ended early: {ending}\n"),
-        None => String::new(),
-    };
-    let averaged = if averaged { ", the average's" } else { "" };
-    format!(
-        "{}{attack}{ended}chosen: epoch {}{averaged}; weights in {}\n",
-        table(&finished.rows).to_text(),
-        finished.chosen_epoch,
-        folder.join("weights.safetensors").display(),
-    )
-}
-
-/// Draws a run's progress and hears Ctrl-C.
-pub(crate) struct Watcher {
-    pub(crate) bar: ProgressBar,
-    pub(crate) quiet: bool,
-}
-
-impl Watcher {
-    /// Above the bar where there is one, plainly where there is none.
-    fn say(&self, line: String) {
-        if self.bar.is_hidden() { eprintln!("{line}") } else { self.bar.println(line) }
-    }
-
-    pub(crate) fn observe(&mut self, event: &Event<'_>) -> Control {
-        match event {
-            Event::EpochStarted { epoch, epochs, done, batches } => {
-                self.bar.reset();
-                self.bar.set_length(*batches as u64);
-                self.bar.set_position(*done as u64);
-                self.bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-            }
-            Event::Step { batch, loss, regularizer, accuracy, .. } => {
-                self.bar.set_position(*batch as u64);
-                self.bar.set_message(format!(
-                    "loss {loss:.3}, L_r {regularizer:.3}, {:.0} %",
-                    100.0 * accuracy
-                ));
-            }
-            Event::Validation { done, total, .. } => {
-                self.bar.set_message(format!("validation {done}/{total}"));
-            }
-            Event::EpochEnded { row, chosen } if !self.quiet => {
-                let percent = |value: Option<f64>| match value {
-                    Some(value) => format!("{:.1} %", 100.0 * value),
-                    None => "–".into(),
-                };
-                let line = format!(
-                    "epoch {}: loss {:.4}, L_r {:.4}, train {:.1} %, valid {}, attacked {}, h {:.3}, {:.0} s{}",
-                    row.epoch,
-                    row.loss,
-                    row.regularizer,
-                    100.0 * row.train_accuracy,
-                    percent(row.validation_accuracy),
-                    percent(row.validation_robust_accuracy),
-                    row.h,
-                    row.seconds,
-                    if *chosen { ", chosen so far" } else { "" },
-                );
-                self.say(line);
-            }
-            Event::Curvature { done, total, .. } => {
-                self.bar.set_message(format!("curvature {done}/{total}"));
-            }
-            Event::Overfitting(overfitting) => self.say(format!("warning: {overfitting}")),
-            _ => {}
-        }
-        if interrupt::asked() { Control::Stop } else { Control::Continue }
-    }
+    Prepared::resumed(&config, &run)?.train(general, &config, &mut run)
 }

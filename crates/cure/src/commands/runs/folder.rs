@@ -75,7 +75,7 @@ impl Run {
             None
         });
         let record = record.unwrap_or_default();
-        let state = state(path, record.sessions.last());
+        let state = state(path, &record.sessions);
         let (rows, damaged) = read_rows(&path.join(METRICS)).input()?;
         if !damaged.is_empty() {
             let lines = damaged.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
@@ -196,14 +196,17 @@ fn number(row: &Map<String, Value>, path: &str) -> Option<f64> {
     keys.try_fold(first, |value, key| value.get(key))?.as_f64()
 }
 
-fn state(path: &Path, last: Option<&Session>) -> SessionState {
-    match last.map(|session| session.state) {
+fn state(path: &Path, sessions: &[Session]) -> SessionState {
+    let has_finished = sessions.iter().any(|session| session.state == SessionState::Finished);
+    match sessions.last().map(|session| session.state) {
         None | Some(SessionState::Running) if is_being_written(path) => SessionState::Running,
         // Killed, or made by a program that kept no record.
         None | Some(SessionState::Running) => match path.join("weights.safetensors").is_file() {
             true => SessionState::Finished,
             false => SessionState::Interrupted,
         },
+        // A finished run stays one, whatever became of resuming it.
+        Some(_) if has_finished => SessionState::Finished,
         Some(state) => state,
     }
 }
