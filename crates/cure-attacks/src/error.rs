@@ -135,6 +135,12 @@ pub enum AttackError {
     /// A batch size of 0.
     #[error("batch = 0 is not accepted; it must be at least 1")]
     Batch,
+    /// A text that is no shard.
+    #[error("shard `{text}`: accepted is I/N with I from 1 to N, as 2/8")]
+    Shard {
+        /// The text given.
+        text: String,
+    },
     /// A journal that cannot be used.
     #[error("{path}: {reason}", path = path.display())]
     Journal {

@@ -57,7 +57,8 @@ pub use error::{AttackError, Result, hint};
 pub use evaluate::{
     Accuracy, AttackResult, Curve, CurvePoint, Evaluation, EvaluationOptions, EvaluationSet,
     Inside, Journal, Masking, MaskingRow, MemberResult, Observer, Progress, SampleOutcome,
-    SampleRow, Silent, Verdict, WorstCase, curve, evaluate, evaluate_with, masking,
+    SampleRow, Shard, Silent, Verdict, WorstCase, curve, evaluate, evaluate_shard, evaluate_with,
+    masking,
 };
 pub use fab::{FabOptions, fab};
 pub use fgsm::{FgsmOptions, fgsm};

@@ -9,7 +9,8 @@ use std::ops::ControlFlow;
 use common::{network, set_of, uniform};
 use cure_attacks::{
     AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Journal, Norm, Observer,
-    PgdOptions, Progress, Silent, SpsaOptions, evaluate, evaluate_with, masking,
+    PgdOptions, Progress, Shard, Silent, SpsaOptions, evaluate, evaluate_shard, evaluate_with,
+    masking,
 };
 use cure_network::Frozen;
 
@@ -97,6 +98,63 @@ fn what_is_known_is_not_done_again() {
     // And the times are those of the attacks.
     assert_eq!(first.attacks, second.attacks);
     assert_eq!(looks, set.len());
+}
+
+/// Shards that are worked on apart, one of them through bytes, come to the whole.
+#[test]
+fn shards_come_to_the_whole() {
+    let classifier = network();
+    let set = set(&classifier);
+    let whole =
+        without_seconds(evaluate(&classifier, &set, &specs(), &options(), &mut Silent).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    for count in [1, 2, 3, 20] {
+        let path = |name: String| folder.path().join(name);
+        let mut merged = Journal::open(&path(format!("{count}-all")), "mine").unwrap();
+        for index in 0..count {
+            let shard = Shard::new(index, count).unwrap();
+            let run = |journal: &mut Journal, observer: &mut dyn Observer| {
+                let (specs, options) = (specs(), options());
+                evaluate_shard(&classifier, &set, &specs, &options, observer, journal, shard)
+            };
+            let before = merged.len();
+            if index == 0 {
+                let mut journal = Journal::default();
+                run(&mut journal, &mut Silent).unwrap();
+                merged.extend(&journal.to_bytes()).unwrap();
+                assert_eq!(merged.len(), before + journal.len());
+                continue;
+            }
+            let place = path(format!("{count}-{index}"));
+            // Interrupted, and gone on with.
+            let mut reports = 0;
+            let mut stop = |_: &Progress<'_>| {
+                reports += 1;
+                if reports > 8 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let _ = run(&mut Journal::open(&place, "mine").unwrap(), &mut stop);
+            let mut journal = Journal::open(&place, "mine").unwrap();
+            run(&mut journal, &mut Silent).unwrap();
+            assert_eq!(merged.adopt(&place, "mine").unwrap(), journal.len());
+            assert_eq!(merged.adopt(&place, "mine").unwrap(), 0);
+        }
+        assert_eq!(merged.len(), 10, "{count} shards");
+        let spy = common::Spy::on(&classifier);
+        let options = EvaluationOptions { preflight: false, ..options() };
+        let found =
+            evaluate_with(&spy, &set, &specs(), &options, &mut Silent, Some(&mut merged)).unwrap();
+        assert_eq!(spy.seen.lock().unwrap().len(), set.len(), "something was attacked again");
+        assert_eq!(without_seconds(found).attacks, whole.attacks, "{count} shards");
+    }
+}
+
+#[test]
+fn texts_that_are_shards_or_not() {
+    assert_eq!("2/8".parse::<Shard>().unwrap(), Shard::new(1, 8).unwrap());
+    for text in ["0/8", "9/8", "1", "1/0", "a/b", "-1/2"] {
+        let message = text.parse::<Shard>().unwrap_err().to_string();
+        assert!(message.contains(text) && message.contains("1 to N"), "{message}");
+    }
 }
 
 #[test]

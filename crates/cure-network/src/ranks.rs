@@ -17,6 +17,9 @@ pub trait Communicator: Send + Sync {
 
     /// As [`Communicator::sum`], for the many numbers of a gradient.
     fn sum_single(&self, values: &mut [f32]);
+
+    /// Every rank's bytes, in the order of the ranks, on all of them.
+    fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
 }
 
 /// The processes among which a batch is shared; most often this one alone (the default).
@@ -65,6 +68,11 @@ impl Ranks {
         if let Some(ranks) = &self.0 {
             ranks.sum_single(values);
         }
+    }
+
+    /// Every rank's bytes, in the order of the ranks.
+    pub fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.0.as_ref().map_or_else(|| vec![bytes.to_vec()], |ranks| ranks.gather(bytes))
     }
 
     /// Whether it is so on any rank.

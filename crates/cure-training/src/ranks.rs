@@ -92,6 +92,10 @@ mod tests {
         fn sum(&self, _: &mut [f64]) {}
 
         fn sum_single(&self, _: &mut [f32]) {}
+
+        fn gather(&self, _: &[u8]) -> Vec<Vec<u8>> {
+            Vec::new()
+        }
     }
 
     #[test]

@@ -29,8 +29,10 @@ pub struct Session {
     pub code: String,
     /// Processor, cores, vectors, memory and system, in words.
     pub machine: String,
-    /// Threads that computed.
+    /// Threads that computed, of each process.
     pub threads: usize,
+    /// Processes that shared each batch.
+    pub ranks: usize,
     /// The architecture's name.
     pub network: String,
     /// SHA-256 of the weights file that the run starts from; none where they are random (then the

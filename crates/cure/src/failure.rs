@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use cure_network::Ranks;
+
 /// Why a command did not finish.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -35,21 +37,37 @@ impl<T, E: Display> Blame<T> for Result<T, E> {
     }
 }
 
-/// Prints what went wrong and gives the exit code.
-pub(crate) fn report(outcome: Outcome) -> ExitCode {
+/// An exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Code(pub(crate) u8);
+
+impl From<Code> for ExitCode {
+    fn from(Code(code): Code) -> Self {
+        Self::from(code)
+    }
+}
+
+/// Prints what went wrong, and on which rank if not on the first, and gives the exit code.
+pub(crate) fn report(outcome: Outcome, ranks: &Ranks) -> Code {
+    let rank = match ranks.is_first() {
+        true => String::new(),
+        false => format!("rank {}: ", ranks.rank()),
+    };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Code(0),
         Err(Failure::Input(message)) => {
-            eprintln!("error: {message}");
-            ExitCode::from(2)
+            eprintln!("error: {rank}{message}");
+            Code(2)
         }
         Err(Failure::Failed(message)) => {
-            eprintln!("error: {message}");
-            ExitCode::from(1)
+            eprintln!("error: {rank}{message}");
+            Code(1)
         }
         Err(Failure::Interrupted(message)) => {
-            eprintln!("{message}");
-            ExitCode::from(130)
+            if ranks.is_first() {
+                eprintln!("{message}");
+            }
+            Code(130)
         }
     }
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod commands;
 mod failure;
 mod interrupt;
+mod job;
 mod journal;
 mod machine;
 mod memory;
@@ -16,32 +17,53 @@ use std::process::ExitCode;
 use arguments::{Arguments, Command};
 use clap::Parser;
 use clap::error::ErrorKind;
+use cure_network::Ranks;
+use failure::{Failure, Outcome};
+use job::Job;
 
 #[global_allocator]
 static MEMORY: memory::LargePages = memory::LargePages;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let mut arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
-    let outcome = arguments.general.prepare().and_then(|()| match &arguments.command {
-        Command::Demo(options) => commands::demo::run(&arguments.general, options),
+    let job = match Job::join() {
+        Ok(job) => job,
+        Err(failure) => return failure::report(Err(failure), &Ranks::alone()).into(),
+    };
+    arguments.general.join(&job);
+    let ranks = arguments.general.ranks.clone();
+    let outcome = arguments.prepare().and_then(|()| run(&arguments));
+    let interrupted = matches!(outcome, Err(Failure::Interrupted(_)));
+    let failed = outcome.is_err() && !interrupted;
+    let code = failure::report(outcome, &ranks);
+    // Interruptions are agreed on; of anything else the other ranks know nothing.
+    if failed {
+        job.abort(code.0);
+    }
+    code.into()
+}
+
+fn run(arguments: &Arguments) -> Outcome {
+    let general = &arguments.general;
+    match &arguments.command {
+        Command::Demo(options) => commands::demo::run(general, options),
         Command::Data(options) => commands::data::run(options),
-        Command::Train(options) => commands::train::run(&arguments.general, options),
-        Command::Finetune(options) => commands::finetune::run(&arguments.general, options),
+        Command::Train(options) => commands::train::run(general, options),
+        Command::Finetune(options) => commands::finetune::run(general, options),
         Command::Recipes(options) => commands::recipes::run(options),
         Command::Runs(options) => commands::runs::run(options),
-        Command::Evaluate(options) => commands::evaluate::run(&arguments.general, options),
+        Command::Evaluate(options) => commands::evaluate::run(general, options),
         Command::Attacks(options) => commands::attacks::run(options),
         Command::Objectives(options) => commands::objectives::run(options),
-        Command::Curve(options) => commands::curve::run(&arguments.general, options),
-        Command::Masking(options) => commands::masking::run(&arguments.general, options),
-        Command::Derivatives(options) => commands::derivatives::run(&arguments.general, options),
-        Command::Convert(options) => commands::convert::run(&arguments.general, options),
-        Command::Bench(options) => commands::bench::run(&arguments.general, options),
-    });
-    failure::report(outcome)
+        Command::Curve(options) => commands::curve::run(general, options),
+        Command::Masking(options) => commands::masking::run(general, options),
+        Command::Derivatives(options) => commands::derivatives::run(general, options),
+        Command::Convert(options) => commands::convert::run(general, options),
+        Command::Bench(options) => commands::bench::run(general, options),
+    }
 }
 
 /// Answers a command line that is no command: help and version as they are, anything else as one

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::inside::Watched;
 use super::observer::Reporter;
 use super::tally::Tally;
-use super::{EvaluationOptions, EvaluationSet, Journal, Observer, SampleOutcome, Verdict};
+use super::{EvaluationOptions, EvaluationSet, Journal, Observer, SampleOutcome, Shard, Verdict};
 use crate::attack::AttackSpec;
 use crate::check;
 use crate::error::Result;
@@ -88,6 +88,36 @@ impl Attacking<'_> {
         }
         let images = kept.map(|values| Tensor::new(set.images().shape(), values)).transpose()?;
         Ok(Run { outcomes, tally, images })
+    }
+
+    /// Attacks the shard's batches of the images at `correct` that `journal` does not know yet, and
+    /// notes them there.
+    pub(super) fn shard(
+        &self,
+        position: usize,
+        correct: &[usize],
+        reporter: &mut Reporter<'_>,
+        journal: &mut Journal,
+        shard: Shard,
+    ) -> Result<()> {
+        let batches = correct.chunks(self.options.batch);
+        let before = position * batches.len();
+        let mut robust = 0;
+        for (index, rows) in batches.enumerate().filter(|(index, _)| shard.has(before + index)) {
+            let place = (position, index);
+            let record = match journal.recall::<Record>(place) {
+                Some(record) => record,
+                None => {
+                    let (record, _) = self.batch(rows, reporter.observer())?;
+                    journal.note(place, &record)?;
+                    record
+                }
+            };
+            let is_robust = |outcome: &&SampleOutcome| outcome.verdict == Verdict::Robust;
+            robust += record.outcomes.iter().filter(is_robust).count();
+            reporter.advance(rows.len(), robust)?;
+        }
+        Ok(())
     }
 
     /// Attacks the images at `rows`; gives what may be said of each, and the attacked images.

@@ -2,9 +2,11 @@
 //! interrupted goes on to the same result.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,12 +29,89 @@ struct Header {
     evaluation: String,
 }
 
-/// A journal file, open for more.
-#[derive(Debug)]
+/// Which part of an evaluation's batches: every `count`-th one, from the `index`-th on (from 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    index: usize,
+    count: usize,
+}
+
+impl Shard {
+    /// The shard of this index, counted from 0, among so many; none if there is none.
+    pub fn new(index: usize, count: usize) -> Option<Self> {
+        (index < count).then_some(Self { index, count })
+    }
+
+    pub(super) fn has(&self, batch: usize) -> bool {
+        batch % self.count == self.index
+    }
+}
+
+/// `2/8`: the second of eight.
+impl FromStr for Shard {
+    type Err = AttackError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parse = || {
+            let (number, count) = text.split_once('/')?;
+            let number: usize = number.trim().parse().ok()?;
+            Self::new(number.checked_sub(1)?, count.trim().parse().ok()?)
+        };
+        parse().ok_or_else(|| AttackError::Shard { text: text.to_owned() })
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.index + 1, self.count)
+    }
+}
+
+/// What is known of an evaluation's batches, most often in a file that is open for more.
+#[derive(Debug, Default)]
 pub struct Journal {
-    path: PathBuf,
-    file: File,
+    file: Option<(PathBuf, File)>,
     known: HashMap<(usize, usize), Value>,
+}
+
+/// The whole lines of a journal file, and their length in bytes; a last line that was cut off is
+/// forgotten.
+struct Found {
+    known: HashMap<(usize, usize), Value>,
+    length: u64,
+}
+
+fn read(path: &Path, identity: &str) -> Result<Found> {
+    let refuse = |reason: String| AttackError::Journal { path: path.to_owned(), reason };
+    let io = |error: std::io::Error| refuse(error.to_string());
+    let no_journal = || refuse("it is no journal; name another file".into());
+    let mut found = Found { known: HashMap::new(), length: 0 };
+    let mut lines = BufReader::new(File::open(path).map_err(io)?);
+    let mut line = Vec::new();
+    let mut next = |line: &mut Vec<u8>| {
+        line.clear();
+        lines.read_until(b'\n', line).map(|_| line.ends_with(b"\n"))
+    };
+    if !next(&mut line).map_err(io)? {
+        let is_begun = b"{\"evaluation\":".starts_with(&line[..line.len().min(14)]);
+        return if is_begun { Ok(found) } else { Err(no_journal()) };
+    }
+    match serde_json::from_slice::<Header>(&line) {
+        Ok(header) if header.evaluation == identity => {}
+        Ok(_) => {
+            let reason = "it is of another network, data, attack, seed, batch size, mask or \
+                          budgets; name another file, or delete it";
+            return Err(refuse(reason.into()));
+        }
+        Err(_) => return Err(no_journal()),
+    }
+    found.length += line.len() as u64;
+    while next(&mut line).map_err(io)? {
+        let Ok(entry) = serde_json::from_slice::<Line<Value>>(&line) else { break };
+        found.length += line.len() as u64;
+        found.known.insert(entry.place, entry.record);
+    }
+    Ok(found)
 }
 
 impl Journal {
@@ -45,46 +124,54 @@ impl Journal {
     pub fn open(path: &Path, identity: &str) -> Result<Self> {
         let refuse = |reason: String| AttackError::Journal { path: path.to_owned(), reason };
         let io = |error: std::io::Error| refuse(error.to_string());
-        let mut known = HashMap::new();
-        let mut whole = 0;
-        if path.exists() {
-            let mut lines = BufReader::new(File::open(path).map_err(io)?);
-            let mut line = Vec::new();
-            let mut next = |line: &mut Vec<u8>| {
-                line.clear();
-                lines.read_until(b'\n', line).map(|_| line.ends_with(b"\n"))
-            };
-            if next(&mut line).map_err(io)? {
-                match serde_json::from_slice::<Header>(&line) {
-                    Ok(header) if header.evaluation == identity => {}
-                    Ok(_) => {
-                        let reason = "it is of another network, data, attack, seed, batch size, mask or \
-                                      budgets; name another file, or delete it";
-                        return Err(refuse(reason.into()));
-                    }
-                    Err(_) => return Err(refuse("it is no journal; name another file".into())),
-                }
-                whole += line.len() as u64;
-                while next(&mut line).map_err(io)? {
-                    let Ok(found) = serde_json::from_slice::<Line<Value>>(&line) else { break };
-                    whole += line.len() as u64;
-                    known.insert(found.place, found.record);
-                }
-            } else if !line.is_empty()
-                && !b"{\"evaluation\":".starts_with(&line[..line.len().min(14)])
-            {
-                return Err(refuse("it is no journal; name another file".into()));
-            }
-        }
+        let found = match path.exists() {
+            true => read(path, identity)?,
+            false => Found { known: HashMap::new(), length: 0 },
+        };
         let mut options = File::options();
         let file = options.append(true).create(true).open(path).map_err(io)?;
         // What a death in the middle of a line left behind.
-        file.set_len(whole).map_err(io)?;
-        let mut journal = Self { path: path.to_owned(), file, known };
-        if whole == 0 {
+        file.set_len(found.length).map_err(io)?;
+        let mut journal = Self { file: Some((path.to_owned(), file)), known: found.known };
+        if found.length == 0 {
             journal.append(&Header { evaluation: identity.to_owned() })?;
         }
         Ok(journal)
+    }
+
+    /// Takes in what another journal of the same evaluation knows; gives how many batches that added.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn adopt(&mut self, path: &Path, identity: &str) -> Result<usize> {
+        let found = read(path, identity)?;
+        self.take_in(found.known.into_iter().collect())
+    }
+
+    /// All that is known, for [`Journal::extend`] of another process's.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let known: Vec<_> = self.known.iter().collect();
+        // Plain data: it always has a JSON text.
+        serde_json::to_vec(&known).unwrap_or_default()
+    }
+
+    /// Takes in what another process knows of the same evaluation.
+    ///
+    /// # Errors
+    /// [`AttackError::Journal`] if the file cannot be written.
+    pub fn extend(&mut self, bytes: &[u8]) -> Result<()> {
+        let known: Vec<((usize, usize), Value)> = serde_json::from_slice(bytes).unwrap_or_default();
+        self.take_in(known).map(|_| ())
+    }
+
+    fn take_in(&mut self, mut entries: Vec<((usize, usize), Value)>) -> Result<usize> {
+        entries.retain(|(place, _)| !self.known.contains_key(place));
+        // The same journals make the same file.
+        entries.sort_by_key(|(place, _)| *place);
+        for (place, record) in &entries {
+            self.note(*place, record)?;
+        }
+        Ok(entries.len())
     }
 
     /// Batches that are known.
@@ -102,16 +189,20 @@ impl Journal {
         serde_json::from_value(self.known.get(&place)?.clone()).ok()
     }
 
-    /// Notes a batch; it is on the disk when this returns.
+    /// Notes a batch; where there is a file it is on the disk when this returns.
     pub(super) fn note(&mut self, place: (usize, usize), record: &impl Serialize) -> Result<()> {
-        self.append(&Line { place, record })
+        self.append(&Line { place, record })?;
+        let value = serde_json::to_value(record).unwrap_or_default();
+        self.known.insert(place, value);
+        Ok(())
     }
 
     fn append(&mut self, value: &impl Serialize) -> Result<()> {
-        let refuse = |reason: String| AttackError::Journal { path: self.path.clone(), reason };
+        let Some((path, file)) = &mut self.file else { return Ok(()) };
+        let refuse = |reason: String| AttackError::Journal { path: path.clone(), reason };
         let mut line = serde_json::to_vec(value).map_err(|error| refuse(error.to_string()))?;
         line.push(b'\n');
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        let written = file.write_all(&line).and_then(|()| file.sync_data());
         written.map_err(|error| refuse(error.to_string()))
     }
 }

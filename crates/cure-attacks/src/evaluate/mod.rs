@@ -24,7 +24,7 @@ use attacking::Attacking;
 pub use curve::{Curve, CurvePoint, curve};
 use flags::Ran;
 pub use inside::Inside;
-pub use journal::Journal;
+pub use journal::{Journal, Shard};
 pub use masking::{Masking, MaskingRow, masking};
 pub use members::MemberResult;
 use observer::Reporter;
@@ -95,24 +95,14 @@ pub fn evaluate_with(
     observer: &mut dyn Observer,
     mut journal: Option<&mut Journal>,
 ) -> Result<Evaluation> {
-    check::labels(classifier, set.images(), set.labels())?;
-    if options.batch == 0 {
-        return Err(AttackError::Batch);
-    }
-    let dimension = set.images().shape().iter().skip(1).product();
-    let classes = Some(classifier.classes());
-    for attack in attacks {
-        set.confine(attack)?.check(Some(dimension), classes)?;
-    }
-
+    check_arguments(classifier, set, attacks, options)?;
     let mut warnings: Vec<Warning> = attacks.iter().flat_map(|attack| attack.warnings()).collect();
     if options.preflight {
         warnings.extend(flags::before(classifier, set, attacks, options.batch)?);
     }
     let mut reporter = Reporter::new(observer, attacks.len() + 1);
     let clean = classify_clean(classifier, set, options.batch, &mut reporter, &mut warnings)?;
-    let correct: Vec<usize> =
-        (0..set.len()).filter(|&row| clean[row] == Some(set.labels()[row])).collect();
+    let correct = correct_rows(set, &clean);
     let mut rows: Vec<SampleRow> = (0..set.len())
         .map(|row| SampleRow {
             index: set.indices()[row],
@@ -145,6 +135,56 @@ pub fn evaluate_with(
         rows,
         images,
     })
+}
+
+/// A shard of an evaluation: its batches are attacked, if `journal` does not know them yet, and noted
+/// there. [`evaluate_with`] a journal that has [taken in](Journal::adopt) those of all shards then has
+/// nothing left to attack, and gives what it gives without shards.
+///
+/// # Errors
+/// As [`evaluate_with`].
+pub fn evaluate_shard(
+    classifier: &dyn Classifier,
+    set: &EvaluationSet,
+    attacks: &[AttackSpec],
+    options: &EvaluationOptions,
+    observer: &mut dyn Observer,
+    journal: &mut Journal,
+    shard: Shard,
+) -> Result<()> {
+    check_arguments(classifier, set, attacks, options)?;
+    let mut reporter = Reporter::new(observer, attacks.len() + 1);
+    let clean = classify_clean(classifier, set, options.batch, &mut reporter, &mut Vec::new())?;
+    let correct = correct_rows(set, &clean);
+    for (position, spec) in attacks.iter().enumerate() {
+        reporter.stage(&spec.to_string(), correct.len())?;
+        let attacking = Attacking { classifier, set, spec, options };
+        attacking.shard(position, &correct, &mut reporter, journal, shard)?;
+    }
+    Ok(())
+}
+
+fn check_arguments(
+    classifier: &dyn Classifier,
+    set: &EvaluationSet,
+    attacks: &[AttackSpec],
+    options: &EvaluationOptions,
+) -> Result<()> {
+    check::labels(classifier, set.images(), set.labels())?;
+    if options.batch == 0 {
+        return Err(AttackError::Batch);
+    }
+    let dimension = set.images().shape().iter().skip(1).product();
+    let classes = Some(classifier.classes());
+    for attack in attacks {
+        set.confine(attack)?.check(Some(dimension), classes)?;
+    }
+    Ok(())
+}
+
+/// The rows that are classified correctly.
+fn correct_rows(set: &EvaluationSet, clean: &[Option<usize>]) -> Vec<usize> {
+    (0..set.len()).filter(|&row| clean[row] == Some(set.labels()[row])).collect()
 }
 
 /// The class of every image, and what is odd about the logits.

@@ -6,12 +6,14 @@ mod source;
 use std::io::IsTerminal;
 
 use clap::{Args, Parser, Subcommand};
+use cure_network::Ranks;
 use cure_tensor::ops;
 pub(crate) use region::{Confinement, MaskArguments, RegionArguments};
 pub(crate) use source::{DataArguments, ModelArguments, load_data, remark_on};
 
 use crate::commands;
 use crate::failure::{Blame, Failure, Outcome};
+use crate::job::Job;
 
 const EXAMPLES: &str = "\
 Start here:
@@ -61,11 +63,39 @@ pub(crate) struct General {
     /// Say more; twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "General options")]
     pub(crate) verbose: u8,
+    /// The processes that work together (`mpirun`).
+    #[arg(skip)]
+    pub(crate) ranks: Ranks,
+    /// Threads where none were asked for; 0 for all cores.
+    #[arg(skip)]
+    pub(crate) default_threads: usize,
+}
+
+impl Arguments {
+    /// Checks the device, starts the thread pool and the log.
+    pub(crate) fn prepare(&self) -> Outcome {
+        let shares =
+            matches!(self.command, Command::Train(_) | Command::Finetune(_) | Command::Evaluate(_));
+        if self.general.ranks.size() > 1 && !shares {
+            return Err(Failure::Input(format!(
+                "this is one of {} processes, and they can share train, finetune and evaluate alone; \
+                 start one process",
+                self.general.ranks.size()
+            )));
+        }
+        self.general.prepare()
+    }
 }
 
 impl General {
-    /// Checks the device, starts the thread pool and the log.
-    pub(crate) fn prepare(&self) -> Outcome {
+    /// Makes this process one of a job's; only the first one talks.
+    pub(crate) fn join(&mut self, job: &Job) {
+        self.ranks = job.ranks();
+        self.default_threads = job.threads();
+        self.quiet |= !self.ranks.is_first();
+    }
+
+    fn prepare(&self) -> Outcome {
         if self.device != "cpu" {
             return Err(Failure::Input(format!(
                 "unknown device `{}`; this build knows `cpu`",
@@ -83,7 +113,7 @@ impl General {
             commands::derivatives::parse_word("vectors", &self.vectors, &ops::Vectors::ALL)?;
         ops::use_vectors(vectors).input()?;
         ops::use_plain_sums(self.plain_sums);
-        let threads = self.threads.unwrap_or(0);
+        let threads = self.threads.unwrap_or(self.default_threads);
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().failed()?;
         let level = match (self.quiet, self.verbose) {
             (true, _) => tracing::Level::ERROR,

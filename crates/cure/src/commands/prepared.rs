@@ -57,12 +57,13 @@ impl Prepared {
     }
 
     pub(super) fn train(
-        self,
+        mut self,
         general: &General,
         config: &RunConfig,
         run: &mut RunDirectory,
     ) -> Outcome {
         interrupt::listen()?;
+        self.network.set_ranks(general.ranks.clone());
         let folder = run.path().to_owned();
         if !general.quiet {
             eprintln!(
@@ -74,7 +75,10 @@ impl Prepared {
                 config.training.epochs,
             );
         }
-        session::begin(run, &self, &config.training)?;
+        let is_first = general.ranks.is_first();
+        if is_first {
+            session::begin(run, &self, &config.training)?;
+        }
         let mut watcher = Watcher { bar: progress::bar(0, general.quiet), quiet: general.quiet };
         let ended = train(
             self.network,
@@ -85,8 +89,11 @@ impl Prepared {
             &mut |event: &Event<'_>| watcher.observe(event),
         );
         watcher.bar.finish_and_clear();
-        session::end(run, &ended)?;
+        if is_first {
+            session::end(run, &ended)?;
+        }
         match ended {
+            Ok(Ended::Finished(_)) if !is_first => Ok(()),
             Ok(Ended::Finished(finished)) => {
                 print(&summary(&finished, &folder, config.training.average.is_some()))
             }

@@ -251,7 +251,10 @@ pub(crate) fn start(
         .training
         .check_data(&prepared.network, &prepared.train, prepared.validation.as_ref())
         .input()?;
-    let created = RunDirectory::create(folder, &config);
+    let created = match general.ranks.is_first() {
+        true => RunDirectory::create(folder, &config),
+        false => Ok(RunDirectory::follow(folder)),
+    };
     let mut run = created.map_err(|error| session::blame(folder, error))?;
     prepared.train(general, &config, &mut run)
 }
@@ -265,7 +268,10 @@ pub(crate) fn resume(general: &General, folder: &Path, is_alone: bool) -> Outcom
                 .into(),
         ));
     }
-    let found = RunDirectory::resume(folder);
+    let found = match general.ranks.is_first() {
+        true => RunDirectory::resume(folder),
+        false => Ok(RunDirectory::follow(folder)),
+    };
     let mut run = found.map_err(|error| session::blame(folder, error))?;
     let config: RunConfig = run.configuration().input()?;
     ops::use_plain_sums(config.plain_sums);

@@ -74,6 +74,7 @@ pub(super) fn begin(run: &RunDirectory, given: &Prepared, config: &TrainingConfi
         code: PROGRAM.into(),
         machine: machine::describe().to_string(),
         threads: rayon::current_num_threads(),
+        ranks: given.network.ranks().size(),
         network: given.network.architecture().name(),
         weights_sha256,
         data: given.train.name().to_owned(),

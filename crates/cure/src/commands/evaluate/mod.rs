@@ -16,9 +16,11 @@ use crate::output::{check_outputs, print, write_json};
 use crate::progress::Watcher;
 
 mod results;
+mod shards;
 
 use results::describe;
 pub(crate) use results::results;
+use shards::{ShardArguments, Shared};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -33,6 +35,10 @@ lengths over pixels in [0, 1], written 8/255 or 0.0314.
 With --budgets each image has its own ε, and attacks need no eps: pgd:steps=20.
 
 Long evaluations: --journal FILE notes each batch; the same command line goes on from there.
+
+Several machines: mpirun -n 4 cure evaluate … (a build with MPI), or a job array: the same command
+line with --shard 1/4 --journal part-1, …, --shard 4/4 --journal part-4, then without --shard but
+with --merge part-1 --merge part-2 --merge part-3 --merge part-4.
 
 A robust accuracy is an upper bound that is only as good as the attack.")]
 pub(crate) struct Options {
@@ -62,6 +68,8 @@ pub(crate) struct Options {
     /// interrupted ends in the same results.
     #[arg(long, value_name = "FILE", conflicts_with = "save")]
     journal: Option<PathBuf>,
+    #[command(flatten)]
+    shards: ShardArguments,
 }
 
 pub(crate) fn run(general: &General, options: &Options) -> Outcome {
@@ -81,6 +89,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let inputs: Vec<&Path> = std::iter::once(options.model.weights.as_path())
         .chain(place.as_deref())
         .chain(options.region.inputs())
+        .chain(options.shards.inputs())
         .collect();
     check_outputs(&outputs.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &inputs)?;
     let data = options.data.load()?;
@@ -104,20 +113,17 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         recheck_rounded: options.save.is_some(),
         preflight: true,
     };
-    let mut journal = match &options.journal {
-        Some(path) => {
-            let attacks: Vec<String> = attacks.iter().map(AttackSpec::to_string).collect();
-            let work = Work {
-                attacks: &attacks,
-                seed: settings.seed,
-                batch: settings.batch,
-                plain_sums: general.plain_sums,
-            };
-            let identity = work.identity(&loaded, &data, &confinement.json);
-            Some(Journal::open(path, &identity).input()?)
+    let specs: Vec<String> = attacks.iter().map(AttackSpec::to_string).collect();
+    let (seed, batch, plain_sums) = (settings.seed, settings.batch, general.plain_sums);
+    let work = Work { attacks: &specs, seed, batch, plain_sums };
+    let identity = work.identity(&loaded, &data, &confinement.json);
+    let mut journal = options.shards.open(options.journal.as_deref(), &identity, general)?;
+    if let Some(shard) = options.shards.shard(general)? {
+        let work = Shared { loaded: &loaded, set: &set, attacks: &attacks, settings: &settings };
+        if !work.run(shard, &mut journal, options, general)? {
+            return Ok(());
         }
-        None => None,
-    };
+    }
     let evaluation =
         run_evaluation(&loaded, &set, &attacks, &settings, general.quiet, journal.as_mut())?;
 
@@ -153,14 +159,19 @@ pub(crate) fn run_evaluation(
     let noted = journal.is_some();
     let evaluation =
         evaluate_with(&frozen, set, attacks, settings, &mut Watcher::new(quiet), journal);
-    match evaluation {
-        Err(AttackError::Stopped) if noted => Err(Failure::Interrupted(
-            "interrupted; the same command goes on from the journal".into(),
-        )),
-        Err(AttackError::Stopped) => {
-            Err(Failure::Interrupted("interrupted; nothing was written".into()))
+    evaluation.map_err(|error| failure(error, noted))
+}
+
+/// What to say of an evaluation that did not come to its end.
+fn failure(error: AttackError, noted: bool) -> Failure {
+    match (error, noted) {
+        (AttackError::Stopped, true) => {
+            Failure::Interrupted("interrupted; the same command goes on from the journal".into())
         }
-        other => other.failed(),
+        (AttackError::Stopped, false) => {
+            Failure::Interrupted("interrupted; nothing was written".into())
+        }
+        (error, _) => Failure::Failed(error.to_string()),
     }
 }
 
