@@ -158,6 +158,10 @@ impl TrainingConfig {
         at_least_one("epochs", self.epochs)?;
         at_least_one("batch", self.batch)?;
         at_least_one("accumulate", self.accumulate)?;
+        if self.accumulate > self.batch {
+            let accepted = format!("up to {}, the samples of a batch", self.batch);
+            return Err(TrainingError::setting("accumulate", self.accumulate, accepted));
+        }
         at_least_one("images_per_epoch", self.images_per_epoch.unwrap_or(1))?;
         at_least_one("keep_every", self.keep_every.unwrap_or(1))?;
         at_least_one("patience", self.patience.unwrap_or(1))?;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::{Checkpoint, Identity};
+use crate::config_file::read_configuration;
 use crate::error::{Result, TrainingError};
 use crate::file;
 use crate::rows::METRICS;
@@ -208,30 +209,6 @@ impl RunDirectory {
             other => other.map(Some),
         }
     }
-}
-
-/// Reads a TOML file into a configuration.
-///
-/// # Errors
-/// [`TrainingError::Configuration`] with the line and the known keys;
-/// [`TrainingError::Io`].
-pub fn read_configuration<C: DeserializeOwned>(path: &Path) -> Result<C> {
-    let text = std::fs::read_to_string(path).map_err(TrainingError::io("read", path))?;
-    parse_configuration(path, &text)
-}
-
-/// Reads a TOML text, which errors call `path`, into a configuration.
-///
-/// # Errors
-/// [`TrainingError::Configuration`] with the line and the known keys.
-pub fn parse_configuration<C: DeserializeOwned>(path: &Path, text: &str) -> Result<C> {
-    toml::from_str(text).map_err(|error: toml::de::Error| {
-        // One sentence: the parser's own rendering quotes the line over several.
-        let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
-        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let reason = format!("{place}{}", error.message());
-        TrainingError::Configuration { path: path.to_owned(), reason }
-    })
 }
 
 /// Whether some process holds the lock of the run in `folder`. Ask only of a run that has not said

@@ -23,6 +23,23 @@ pub enum Selection {
     Last,
 }
 
+impl std::str::FromStr for Selection {
+    type Err = TrainingError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "best-robust" => Ok(Self::BestRobust),
+            "best-clean" => Ok(Self::BestClean),
+            "last" => Ok(Self::Last),
+            _ => {
+                let accepted = "auto, best-robust, best-clean or last";
+                Err(TrainingError::setting("selection", format!("`{text}`"), accepted))
+            }
+        }
+    }
+}
+
 impl TrainingConfig {
     /// Whether there is what the selection and the patience go by.
     pub(crate) fn check_selection(&self) -> Result<()> {

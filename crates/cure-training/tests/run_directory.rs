@@ -74,7 +74,14 @@ fn a_key_that_is_not_known_is_named() {
         ("epoch = 3", "unknown field `epoch`"),
         ("[validation]\nfraction = 0.1", "unknown field `fraction`"),
         ("[optimizer]\nkind = \"adam\"\nmomentum = 0.9", "unknown field `momentum`"),
-        ("[objective]\nmethod = \"cure\"\nsquare = true", "unknown field `square`"),
+        (
+            "epochs = 3\n\n[objective]\nmethod = \"cure\"\nsquare = true",
+            "line 5: unknown field `square` of `cure`; accepted are `method`, `direction`, ",
+        ),
+        (
+            "[training.objective]\nclean = 0.5\nmethod = \"trades\"\neps = 0.1",
+            "line 2: unknown field `clean` of `trades`",
+        ),
         ("[objective]\nmethod = \"standard\"\nsquared = true", "unknown field `squared`"),
         ("[objective]\nmethod = \"pure\"", "unknown variant `pure`"),
         ("h = \"linear:0..1\"", "linear:FROM..TO@EPOCHS"),

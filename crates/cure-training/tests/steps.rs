@@ -41,8 +41,8 @@ fn parts_add_up_to_the_batch_where_samples_do_not_see_each_other() {
         ..short()
     };
     let whole = finished(&config);
-    // Parts of 16 and 17, of one sample each, and more parts than samples.
-    for accumulate in [3, 50, 99] {
+    // Parts of 16 and 17, and of one sample each; the last batch has fewer samples than parts.
+    for accumulate in [3, 50] {
         let parts = finished(&TrainingConfig { accumulate, ..config.clone() });
         let difference = difference(&whole.last, &parts.last);
         assert!(difference < 1e-4, "{accumulate} parts: {difference}");

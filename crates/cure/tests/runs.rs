@@ -1,5 +1,5 @@
 //! Recipes, the record that a run keeps of itself, and runs side by side.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::fs;
 use std::path::Path;
@@ -157,7 +157,7 @@ fn a_run_goes_on_without_its_starting_weights_and_from_anywhere() {
         assert!(text.contains(part), "{text}");
     }
 
-    // Plain sums round otherwise: they are part of the configuration. A run that had finished stays so.
+    // Plain sums round otherwise: they are part of the configuration. What had finished stays so.
     let edited = format!("plain_sums = true\n{config}");
     fs::write(place.join("tuned/config.toml"), edited).unwrap();
     let (code, message) = remarks(place, "finetune --resume tuned --quiet");
@@ -220,6 +220,13 @@ fn runs_of_any_version_are_listed_and_compared() {
     assert_eq!(fs::read_dir(&figures).unwrap().count(), 3 * stems.len());
     let csv = fs::read_to_string(figures.join("frobenius.csv")).unwrap();
     assert_eq!(csv, "series,x,y,low,high\nplain (standard),1,2.5,,\nplain (standard),2,2.5,,\n");
+    // Accuracies with their intervals.
+    let csv = fs::read_to_string(figures.join("attacked-epoch.csv")).unwrap();
+    for line in csv.lines().skip(1) {
+        let numbers: Vec<f64> = line.split(',').skip(2).map(|part| part.parse().unwrap()).collect();
+        let [accuracy, low, high] = numbers[..] else { panic!("{line}") };
+        assert!(low <= accuracy && accuracy <= high && high - low > 0.05, "{line}");
+    }
     let html = fs::read_to_string(place.join("report.html")).unwrap();
     assert!(html.contains("n = 40 validation images under pgd:"), "no caption");
     let results = json_of(&place.join("report.json"));
@@ -235,6 +242,21 @@ fn runs_of_any_version_are_listed_and_compared() {
     let before = read();
     cure(place, compare);
     assert!(read() == before);
+}
+
+#[test]
+fn what_hinders_a_comparison_is_said() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    cure(place, &format!("{TRAIN} one"));
+    let other = TRAIN.replace("mlp", "cnn").replace("pgd:eps=8/255,steps=2", "fgsm:eps=8/255");
+    cure(place, &format!("{other} two"));
+    let text = cure(place, "runs compare one two --out report.html");
+    for part in ["The networks differ", "The attacks on the validation images differ"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let html = fs::read_to_string(place.join("report.html")).unwrap();
+    assert!(html.contains("(one); fgsm:norm=linf,eps=8/255 (two)"), "no attacks in the caption");
 }
 
 #[test]

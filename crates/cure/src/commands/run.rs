@@ -74,7 +74,7 @@ pub(crate) struct TrainingArguments {
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     optimizer: Option<String>,
     /// Times each parameter, added to its gradient.
-    #[arg(long, value_name = "X", help_heading = "Training")]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
     /// Random crop and flip (true) or images as they are (false) [default: true, but for digits].
     #[arg(long, value_name = "BOOL", help_heading = "Training")]
@@ -92,6 +92,16 @@ pub(crate) struct TrainingArguments {
     /// accuracy alone [default: pgd:eps=8/255,steps=10,random-start=false].
     #[arg(long, value_name = "SPEC", help_heading = "Training")]
     validation_attack: Option<String>,
+    /// Attack them after each so many epochs, and after the last [default: 1].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    validation_every: Option<usize>,
+    /// Attack so many of them, spread evenly [default: 500].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    validation_samples: Option<usize>,
+    /// Which epoch's weights are chosen: best-robust, best-clean, last, or auto, the first of these
+    /// that was measured [default: auto].
+    #[arg(long, value_name = "WHAT", help_heading = "Training")]
+    selection: Option<String>,
     #[command(flatten)]
     steps: LoopArguments,
 }
@@ -207,7 +217,23 @@ impl TrainingArguments {
                 }
             }
         }
-        Ok(())
+        if let Some(text) = &self.selection {
+            training.selection = text.parse().input()?;
+        }
+        let given = self.validation_every.is_some() || self.validation_samples.is_some();
+        match training.validation.as_mut().and_then(|validation| validation.attack.as_mut()) {
+            Some(attack) => {
+                attack.every = self.validation_every.unwrap_or(attack.every);
+                attack.samples = self.validation_samples.unwrap_or(attack.samples);
+                Ok(())
+            }
+            None if given => Err(Failure::Input(
+                "--validation-every and --validation-samples are of the attack on validation \
+                 images: give --validation, and no --validation-attack none"
+                    .into(),
+            )),
+            None => Ok(()),
+        }
     }
 }
 
