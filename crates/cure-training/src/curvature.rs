@@ -67,7 +67,8 @@ pub struct Curvature {
 /// from its own stream, in every epoch the same.
 ///
 /// Each rank takes its share of the samples. `proceed` is asked before each measurement, with the
-/// number of them done and to do; if it says no on any rank, there is no result. Cost: 4 passes a direction and image.
+/// number of them done and to do; if it says no on any rank, there is no result. Cost: 4 passes a
+/// direction and image.
 pub(crate) fn measure(
     network: &Network,
     samples: &Dataset,

@@ -61,8 +61,8 @@ impl RunDirectory {
     }
 
     /// Keeps the rows of the first `epochs` epochs: those after a checkpoint will come again. Where
-    /// lines cannot be read or rows are missing, the file is kept under another name first, and what
-    /// comes back is a sentence about it.
+    /// lines cannot be read or rows are missing, the file is kept under another name first, and
+    /// what comes back is a sentence about it.
     ///
     /// # Errors
     /// [`TrainingError::Io`].

@@ -98,8 +98,8 @@ impl RunDirectory {
         Ok(run)
     }
 
-    /// The folder of a run that the first rank writes, for another one: it reads checkpoints and writes
-    /// nothing.
+    /// The folder of a run that the first rank writes, for another one: it reads checkpoints and
+    /// writes nothing.
     pub fn follow(path: &Path) -> Self {
         Self { path: path.to_owned(), lock: None }
     }

@@ -112,8 +112,8 @@ pub(crate) struct Measured {
 }
 
 /// Clean accuracy on all samples and, with an attack, on those attacked, also under FGSM. Each rank
-/// takes its share. `proceed` is asked before each batch, with the number of samples done and to do;
-/// if it says no on any rank, there is no result.
+/// takes its share. `proceed` is asked before each batch, with the number of samples done and to
+/// do; if it says no on any rank, there is no result.
 pub(crate) fn measure(
     network: &Network,
     samples: &Dataset,

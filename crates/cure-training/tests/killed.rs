@@ -11,8 +11,9 @@ use cure_training::{
     RunDirectory, TrainingConfig, train,
 };
 
-/// Run by the next test in a process of its own, which dies in the middle of an epoch without a chance to
-/// clean up, as under `kill -9`: in the second, before the run is rolled back, or in the third, behind it.
+/// Run by the next test in a process of its own, which dies in the middle of an epoch without a
+/// chance to clean up, as under `kill -9`: in the second, before the run is rolled back, or in the
+/// third, behind it.
 #[test]
 #[ignore = "kills its process"]
 fn child_that_dies() {

@@ -11,8 +11,8 @@ use cure_training::{
     CureOptions, EpochValues, Objective, SampleStreams, StepOutcome, TrainingConfig,
 };
 
-/// The perturbed loss is one more point of CURE: without it nothing changes, and its gradient is that of
-/// adversarial training at CURE's second point.
+/// The perturbed loss is one more point of CURE: without it nothing changes, and its gradient is
+/// that of adversarial training at CURE's second point.
 #[test]
 fn cure_with_the_perturbed_loss() {
     let network = network();
@@ -40,7 +40,8 @@ fn cure_with_the_perturbed_loss() {
     assert_eq!(without_clean.correct, adversarial.correct);
 }
 
-/// With ∇ℓ(x) held the gradient of the squared L_r is that of ⟨v, ∇ℓ(x + hz)⟩, v = 2Δg, by differences in θ.
+/// With ∇ℓ(x) held the gradient of the squared L_r is that of ⟨v, ∇ℓ(x + hz)⟩, v = 2Δg, by
+/// differences in θ.
 #[test]
 fn cure_with_the_first_gradient_held() {
     let (network, there) = (network(), points(COUNT));
@@ -130,8 +131,8 @@ fn objectives_that_another_one_contains() {
     assert_eq!(second.gradients.tensors(), trained.gradients.tensors());
 }
 
-/// A share of the samples is trained on as it is: which ones is drawn by sample, so the batch does not
-/// matter, and the rest stands where the attack takes it without the others.
+/// A share of the samples is trained on as it is: which ones is drawn by sample, so the batch does
+/// not matter, and the rest stands where the attack takes it without the others.
 #[test]
 fn mixed_batches_are_clean_and_attacked_samples_together() {
     let network = network();
@@ -173,7 +174,8 @@ fn mixed_batches_are_clean_and_attacked_samples_together() {
     }
 }
 
-/// The weights that adversarial weight perturbation looks at have a higher loss, and lie where it says.
+/// The weights that adversarial weight perturbation looks at have a higher loss, and lie where it
+/// says.
 #[test]
 fn weight_perturbation_goes_up() {
     let (network, points) = (network(), points(COUNT));

@@ -126,8 +126,9 @@ mod tests {
         }
     }
 
-    /// The recipes for ResNet-20 differ in what is minimised, and in how many images that is done with
-    /// in their common time, and in nothing else, so that what their runs come to can be compared.
+    /// The recipes for ResNet-20 differ in what is minimised, and in how many images that is done
+    /// with in their common time, and in nothing else, so that what their runs come to can be
+    /// compared.
     #[test]
     fn the_recipes_for_a_cpu_share_start_epochs_and_seed() {
         let common = |recipe: &Recipe| {

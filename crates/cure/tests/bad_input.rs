@@ -236,7 +236,8 @@ fn derivatives_refuse_a_length_of_zero() {
     assert!(Tensor::new(&[2], vec![1.0]).is_err());
 }
 
-/// An output never replaces what is read: the weights, the data's file, a file of the data's folder.
+/// An output never replaces what is read: the weights, the data's file, a file of the data's
+/// folder.
 #[test]
 fn outputs_that_would_replace_inputs() {
     let folder = folder_with_network();

@@ -49,8 +49,8 @@ impl<'a> Batch<'a> {
         Streams::new(self.streams.seed, self.streams.indices)
     }
 
-    /// The number of a random start from them: another one in each epoch, and for each of the points that
-    /// an objective draws.
+    /// The number of a random start from them: another one in each epoch, and for each of the
+    /// points that an objective draws.
     pub(super) fn draw(&self, which: usize) -> usize {
         (self.streams.epoch as usize) | (which << 40)
     }
@@ -73,8 +73,8 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// What some images of a batch contribute: each number is their sum, and the gradient is their part of
-/// the gradient of the mean.
+/// What some images of a batch contribute: each number is their sum, and the gradient is their part
+/// of the gradient of the mean.
 pub(super) struct Part {
     pub(super) gradients: Gradients,
     pub(super) objective: f64,
@@ -99,8 +99,8 @@ impl Part {
     }
 }
 
-/// `work` on the whole batch, or the sum over parts whose images see nothing of each other, each on one
-/// thread.
+/// `work` on the whole batch, or the sum over parts whose images see nothing of each other, each on
+/// one thread.
 pub(super) fn in_parts(
     passes: &Passes,
     batch: &Batch<'_>,

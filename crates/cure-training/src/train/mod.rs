@@ -52,8 +52,8 @@ pub struct Finished {
 /// a run that is interrupted anywhere and resumed ends in the same weights, bit for bit.
 ///
 /// Where the network has [`Ranks`](cure_network::Ranks), each of them calls this with the same
-/// arguments, all but the first one with [`RunDirectory::follow`], and every step is taken on the whole
-/// batch: the result is that of one process, to rounding.
+/// arguments, all but the first one with [`RunDirectory::follow`], and every step is taken on the
+/// whole batch: the result is that of one process, to rounding.
 ///
 /// # Errors
 /// Settings outside their range, data that does not fit the network, a checkpoint of another run,

@@ -53,8 +53,8 @@ pub(crate) struct TrainingArguments {
     /// The run's folder, made for it.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A configuration to start from: a file, such as another run's config.toml, or a recipe by name
-    /// (cure recipes list); flags override it.
+    /// A configuration to start from: a file, such as another run's config.toml, or a recipe by
+    /// name (cure recipes list); flags override it.
     #[arg(long, value_name = "FILE|RECIPE")]
     config: Option<PathBuf>,
     /// Only the first N training images.

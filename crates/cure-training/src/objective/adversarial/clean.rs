@@ -1,7 +1,7 @@
 //! Mixed batches: a share of the samples is trained on as it is, the rest where an attack took it.
 //!
-//! Which samples those are is drawn anew in each epoch, a pure function of seed, epoch and sample, so
-//! that neither batches nor parts, threads or ranks change it.
+//! Which samples those are is drawn anew in each epoch, a pure function of seed, epoch and sample,
+//! so that neither batches nor parts, threads or ranks change it.
 
 use cure_attacks::Parameter;
 use cure_tensor::{Tensor, ops};
@@ -22,8 +22,8 @@ const DRAW: u64 = 3;
 /// The points of a batch: those of `attack` but for a share of the samples.
 ///
 /// An attack that samples pass `alone` is spared the clean ones. Where BatchNorm lets them see each
-/// other it goes over all: the statistics are then those of the whole batch, and ranks, whose shares
-/// have not equally many clean samples, take the same passes.
+/// other it goes over all: the statistics are then those of the whole batch, and ranks, whose
+/// shares have not equally many clean samples, take the same passes.
 pub(super) fn mixed(
     batch: &Batch<'_>,
     clean: f64,

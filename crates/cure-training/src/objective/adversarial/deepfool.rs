@@ -1,11 +1,11 @@
-//! Fine-tuning on DeepFool's examples, the paper's section 2: the mean of ℓ at the nearest misclassified
-//! point that DeepFool finds, with the true label; at x itself where it finds none, or where x is
-//! misclassified already. The paper names the attack and the number of epochs (20 for CIFAR-10, 10 for
-//! SVHN), not the norm or whether clean images are mixed in: here ℓ2, DeepFool's own, and they are not
-//! unless `clean` says so.
+//! Fine-tuning on DeepFool's examples, the paper's section 2: the mean of ℓ at the nearest
+//! misclassified point that DeepFool finds, with the true label; at x itself where it finds none,
+//! or where x is misclassified already. The paper names the attack and the number of epochs (20 for
+//! CIFAR-10, 10 for SVHN), not the norm or whether clean images are mixed in: here ℓ2, DeepFool's
+//! own, and they are not unless `clean` says so.
 //!
-//! Cost: 3 passes, and those of the attack: at most 1 + 2·steps evaluations and (candidates − 1)·steps
-//! pull backs, of the samples that are still on their way; most take two or three steps.
+//! Cost: 3 passes, and those of the attack: at most 1 + 2·steps evaluations and
+//! (candidates − 1)·steps pull backs, of the samples that are still on their way; most take two or three steps.
 
 use cure_attacks::{DeepFoolOptions, Norm, Parameter, deepfool};
 use cure_network::Network;
@@ -35,8 +35,9 @@ pub(in super::super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
     ],
 };
 
-/// The parameters of training on DeepFool's examples, those of [`DeepFoolOptions`] in Foolbox's variant.
-/// Its attack always sees BatchNorm's running statistics: samples leave the batch one by one.
+/// The parameters of training on DeepFool's examples, those of [`DeepFoolOptions`] in Foolbox's
+/// variant. Its attack always sees BatchNorm's running statistics: samples leave the batch one by
+/// one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeepFoolTrainingOptions {

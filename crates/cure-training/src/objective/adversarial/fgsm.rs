@@ -2,9 +2,10 @@
 //!
 //! * `fgsm-at` (Goodfellow et al. 2015): ε along the sign at the image. It is known to overfit
 //!   catastrophically where ε is large: robust to this one step and to nothing else.
-//! * `fgsm-rs` (Wong et al. 2020): from a uniform point of the ball a step of 1.25 ε, cut to the ball.
-//! * `n-fgsm` (de Jorge et al. 2022): from noise uniform within kε, k = 2, a step of ε that no ball cuts:
-//!   the point is up to (k + 1)ε away.
+//! * `fgsm-rs` (Wong et al. 2020): from a uniform point of the ball a step of 1.25 ε, cut to the
+//!   ball.
+//! * `n-fgsm` (de Jorge et al. 2022): from noise uniform within kε, k = 2, a step of ε that no ball
+//!   cuts: the point is up to (k + 1)ε away.
 //!
 //! All are cut to [0, 1].
 

@@ -1,10 +1,10 @@
-//! Adversarial training: the mean of ℓ(x′), x′ what an attack made of x. In each form the gradient is
-//! that of ℓ at x′ held constant (Danskin's theorem, as far as the attack finds the maximum).
+//! Adversarial training: the mean of ℓ(x′), x′ what an attack made of x. In each form the gradient
+//! is that of ℓ at x′ held constant (Danskin's theorem, as far as the attack finds the maximum).
 //!
-//! The attack climbs the cross-entropy, with BatchNorm's running statistics unless asked otherwise; its
-//! passes leave those statistics alone. All samples take all steps and the last point is taken,
-//! misclassified or not, so that no pass is spent on judging it. A random start is a pure function of
-//! seed, epoch and sample, and so is which samples are left clean, where a share of them is.
+//! The attack climbs the cross-entropy, with BatchNorm's running statistics unless asked otherwise;
+//! its passes leave those statistics alone. All samples take all steps and the last point is taken,
+//! misclassified or not, so that no pass is spent on judging it. A random start is a pure function
+//! of seed, epoch and sample, and so is which samples are left clean, where a share of them is.
 
 pub(super) mod clean;
 pub(super) mod deepfool;

@@ -1,5 +1,5 @@
-//! Adversarial training by projected gradient descent (Madry et al. 2018): 2·steps + 3 passes, and 3
-//! with adversarial weight perturbation.
+//! Adversarial training by projected gradient descent (Madry et al. 2018): 2·steps + 3 passes, and
+//! 3 with adversarial weight perturbation.
 
 use cure_attacks::{Climb, Epsilon, Norm, Parameter};
 use serde::{Deserialize, Serialize};
@@ -48,8 +48,8 @@ pub struct PgdAtOptions {
     /// Whether it starts at a random point of the ball. Default yes.
     #[serde(default = "yes")]
     pub random_start: bool,
-    /// γ of adversarial weight perturbation: how far each weight tensor goes, as a share of its norm.
-    /// Default 0, none.
+    /// γ of adversarial weight perturbation: how far each weight tensor goes, as a share of its
+    /// norm. Default 0, none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub awp: f64,
     /// The share of the samples that are not attacked. Default 0.

@@ -178,7 +178,8 @@ impl Run {
         number(self.rows.iter().find(found)?, "epoch")
     }
 
-    /// What stands at `key` of each row that has it: the epoch, the seconds until its end, the value.
+    /// What stands at `key` of each row that has it: the epoch, the seconds until its end, the
+    /// value.
     pub(super) fn series(&self, key: &str) -> Vec<(f64, f64, f64)> {
         let mut seconds = 0.0;
         let values = self.rows.iter().filter_map(|row| {
