@@ -79,7 +79,7 @@ pub struct Best {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
-    /// No epoch was better for as many epochs as `patience` says.
+    /// As many measurements as `patience` says were no better than one before them.
     Patience,
     /// Catastrophic overfitting.
     Overfitting,
@@ -88,7 +88,7 @@ pub enum Ending {
 impl std::fmt::Display for Ending {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
-            Self::Patience => "no epoch was better for as many epochs as patience says",
+            Self::Patience => "as many measurements as patience says were no better",
             Self::Overfitting => "catastrophic overfitting",
         })
     }

@@ -61,8 +61,8 @@ pub struct TrainingConfig {
     pub gamma: ValueSchedule,
     /// Which epoch's weights are chosen; default `auto`.
     pub selection: Selection,
-    /// End the run when no epoch was better, by what is chosen by, than one so many epochs ago;
-    /// default never.
+    /// End the run when so many measurements of what is chosen by, one after the other, were no
+    /// better than the best before them; default never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// What is done about catastrophic overfitting, where there is a validation attack: `warn` (the

@@ -135,13 +135,12 @@ mod tests {
             let config = recipe.configuration().unwrap();
             let blank = TrainingConfig::default();
             let (objective, h, gamma) = (blank.objective, blank.h, blank.gamma);
-            let images_per_epoch = None;
+            let (schedules, images_per_epoch) = (blank.schedules, None);
             let training = config.training;
             assert!(training.images_per_epoch.is_some(), "{}", recipe.name);
-            RunConfig {
-                training: TrainingConfig { objective, h, gamma, images_per_epoch, ..training },
-                ..config
-            }
+            let training =
+                TrainingConfig { objective, h, gamma, schedules, images_per_epoch, ..training };
+            RunConfig { training, ..config }
         };
         let all = RECIPES.iter().filter(|recipe| recipe.name.contains("resnet20"));
         let all: Vec<RunConfig> = all.map(common).collect();

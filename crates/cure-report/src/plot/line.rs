@@ -18,8 +18,9 @@ use crate::{Figure, ReportError};
 const MARKER_LIMIT: usize = 24;
 /// Markers along a series of more points.
 const SPARSE_MARKERS: usize = 8;
-/// Their size; a marked point's is twice as large.
+/// Their size, and that of a marked point.
 const MARKER: f64 = 5.0;
+const LARGE_MARKER: f64 = 8.0;
 
 const MARKERS: [MarkerShape; 7] = [
     MarkerShape::Circle,
@@ -235,7 +236,7 @@ impl LinePlot {
                     KuvaScatter::new()
                         .with_data([place(marked)])
                         .with_color(look.colour)
-                        .with_size(2.0 * MARKER)
+                        .with_size(LARGE_MARKER)
                         .with_marker(look.marker),
                 ));
             }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cure_data::{Augmentation, DataSpec};
+use cure_data::Augmentation;
 use cure_tensor::ops;
 use cure_training::{RunDirectory, TrainingConfig, Validation, ValidationAttack};
-use serde::{Deserialize, Serialize};
 
 use super::prepared::Prepared;
+pub(crate) use super::run_config::RunConfig;
 use super::session;
 use super::steps::LoopArguments;
 use crate::arguments::General;
@@ -17,32 +17,6 @@ use crate::recipes;
 
 /// The attack on validation images where none is named.
 const VALIDATION_ATTACK: &str = "pgd:norm=linf,eps=8/255,steps=10,random-start=false";
-
-/// What a run's `config.toml` holds, and what `--config` reads.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct RunConfig {
-    /// The data, as NAME[:PLACE]; its training split is used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) data: Option<String>,
-    /// Only the first so many training images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) limit: Option<usize>,
-    /// The architecture.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) model: Option<String>,
-    /// The weights to start from; random ones without.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) weights: Option<PathBuf>,
-    /// What is done to pixels first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) normalize: Option<String>,
-    /// Plain sums in every convolution (`--plain-sums`): whoever resumes takes them too.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) plain_sums: bool,
-    /// Everything else.
-    pub(crate) training: TrainingConfig,
-}
 
 /// What `train` and `finetune` share.
 #[derive(Args, Debug, Default, PartialEq)]
@@ -234,29 +208,6 @@ impl TrainingArguments {
             )),
             None => Ok(()),
         }
-    }
-}
-
-impl RunConfig {
-    /// With whole paths: a run is resumed from whatever folder.
-    fn anchored(mut self) -> Outcome<Self> {
-        let whole = |place: &Path| {
-            let told = |error| format!("cannot tell where `{}` is: {error}", place.display());
-            std::path::absolute(place).map_err(told).failed()
-        };
-        if let Some(weights) = &self.weights {
-            self.weights = Some(whole(weights)?);
-        }
-        if let Some(text) = &self.data {
-            let spec: DataSpec = text.parse().input()?;
-            if let Some(place) = spec.place() {
-                let name = spec.kind().known().name;
-                // A path that is no text cannot be written down whole.
-                let text = whole(place)?.to_str().map(|place| format!("{name}:{place}"));
-                self.data = text.or(self.data);
-            }
-        }
-        Ok(self)
     }
 }
 
