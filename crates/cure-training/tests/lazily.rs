@@ -1,5 +1,5 @@
 //! CURE's regulariser in some of the steps only.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod common;
 

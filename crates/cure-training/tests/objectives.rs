@@ -1,5 +1,5 @@
-//! Every objective: its gradient against central differences in θ, its descent on the digits, and its bits
-//! for any number of threads.
+//! Every objective: its gradient against central differences in θ, its descent on the digits, and
+//! its bits for any number of threads.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -9,7 +9,8 @@ use common::smooth::{AT, COUNT, SPECS, images, network, objective, points, step}
 use cure_tensor::{Tensor, ops};
 use cure_training::{EpochValues, Optimizer, OptimizerOptions, SampleStreams, objectives};
 
-/// Along each parameter tensor's own gradient the derivative is its norm: the largest signal there is.
+/// Along each parameter tensor's own gradient the derivative is its norm: the largest signal there
+/// is.
 #[test]
 fn gradients_are_exact_with_the_points_held() {
     let (network, points) = (network(), points(COUNT));

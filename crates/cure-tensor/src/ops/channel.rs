@@ -88,9 +88,9 @@ impl<'a> ChannelSum<'a> {
 
     fn check(&self, shape: &[usize], count: usize) -> Result<()> {
         let operation = "channel_sums";
-        let tensors = [Some(self.a), self.b].into_iter().flatten();
-        for tensor in tensors.filter(|tensor| tensor.shape() != shape) {
-            return Err(TensorError::shape(operation, format!("{shape:?}"), tensor.shape()));
+        let mut tensors = [Some(self.a), self.b].into_iter().flatten();
+        if let Some(other) = tensors.find(|tensor| tensor.shape() != shape) {
+            return Err(TensorError::shape(operation, format!("{shape:?}"), other.shape()));
         }
         match self.centre {
             Some(centre) if centre.len() != count => {

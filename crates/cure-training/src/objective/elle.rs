@@ -1,6 +1,7 @@
-//! FGSM with efficient local linearity regularisation, ELLE (Abad Rocamora et al. 2024): the mean of ℓ(x′) +
-//! λ·E² with E = ℓ(x_c) − (1 − α)·ℓ(x_a) − α·ℓ(x_b), x_a and x_b uniform in the ball, x_c = (1 − α)·x_a + α·x_b,
-//! α uniform in [0, 1]: zero where ℓ is linear, without any second derivative. With `noise` x′ is N-FGSM's.
+//! FGSM with efficient local linearity regularisation, ELLE (Abad Rocamora et al. 2024): the mean
+//! of ℓ(x′) + λ·E² with E = ℓ(x_c) − (1 − α)·ℓ(x_a) − α·ℓ(x_b), x_a and x_b uniform in the ball,
+//! x_c = (1 − α)·x_a + α·x_b, α uniform in [0, 1]: zero where ℓ is linear, without any second
+//! derivative. With `noise` x′ is N-FGSM's.
 //!
 //! Cost: 2 passes for x′, 3 for ℓ(x′), 9 for E².
 

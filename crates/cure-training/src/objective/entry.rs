@@ -16,8 +16,8 @@ pub struct ObjectiveEntry {
     pub title: &'static str,
     /// Where it comes from.
     pub reference: &'static str,
-    /// Passes of a step with the defaults and in general: evaluations, pull backs and weight gradients
-    /// of the whole network on the batch.
+    /// Passes of a step with the defaults and in general: evaluations, pull backs and weight
+    /// gradients of the whole network on the batch.
     pub passes: &'static str,
     /// Its parameters with their defaults, as in configurations; – must be given.
     pub parameters: &'static [Parameter],

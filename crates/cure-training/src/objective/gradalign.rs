@@ -1,9 +1,9 @@
 //! FGSM with gradient alignment (Andriushchenko and Flammarion 2020): the mean of ℓ(x′) +
-//! λ·(1 − cos(∇ℓ(x), ∇ℓ(x + η))), x′ = x + ε·sign ∇ℓ(x) cut to [0, 1] and η uniform in the ball. It keeps the
-//! one step of FGSM honest.
+//! λ·(1 − cos(∇ℓ(x), ∇ℓ(x + η))), x′ = x + ε·sign ∇ℓ(x) cut to [0, 1] and η uniform in the ball. It
+//! keeps the one step of FGSM honest.
 //!
-//! The gradient is exact in both gradients of the cosine: each has its own v, and ∇_θ⟨v, ∇ℓ⟩ as in CURE.
-//! ∇ℓ(x) also gives x′.
+//! The gradient is exact in both gradients of the cosine: each has its own v, and ∇_θ⟨v, ∇ℓ⟩ as in
+//! CURE. ∇ℓ(x) also gives x′.
 //!
 //! Cost: 12 passes for the alignment, 3 for ℓ(x′).
 
@@ -68,8 +68,8 @@ pub(super) fn eval() -> BatchNormMode {
     BatchNormMode::Eval
 }
 
-/// Samples' cosines of two gradients, and their derivatives by the first: b/(‖a‖‖b‖) − cos·a/‖a‖². Where
-/// one is zero the cosine is 0 and has none.
+/// Samples' cosines of two gradients, and their derivatives by the first: b/(‖a‖‖b‖) − cos·a/‖a‖².
+/// Where one is zero the cosine is 0 and has none.
 fn alignment(a: &Tensor, b: &Tensor) -> Result<(Vec<f64>, Tensor, Tensor)> {
     let inner = ops::sample_dot(a, b)?;
     let norms = ops::sample_l2(a)?.into_iter().zip(ops::sample_l2(b)?);

@@ -1,6 +1,7 @@
 //! MART (Wang et al. 2020): the mean of −log p_y(x′) − log(1 − max p_k(x′)), k ≠ y, plus
-//! λ·(1 − p_y(x))·KL(p(x) ‖ p(x′)): attacked images that are misclassified without an attack weigh more.
-//! x′ climbs the cross-entropy. All probabilities depend on θ, those of the weight 1 − p_y(x) too.
+//! λ·(1 − p_y(x))·KL(p(x) ‖ p(x′)): attacked images that are misclassified without an attack weigh
+//! more. x′ climbs the cross-entropy. All probabilities depend on θ, those of the weight 1 − p_y(x)
+//! too.
 //!
 //! Cost: 2·steps passes for the attack, 6 for the two points.
 
@@ -125,9 +126,9 @@ impl MartOptions {
     }
 }
 
-/// −log(1 − q_m), q_m the largest probability of another class than the label, and its gradient with
-/// respect to the logits, q_m/(1 − q_m)·(δ_km − q_k). 1 − q_m is the sum of the others: exact where q_m
-/// rounds to 1.
+/// −log(1 − q_m), q_m the largest probability of another class than the label, and its gradient
+/// with respect to the logits, q_m/(1 − q_m)·(δ_km − q_k). 1 − q_m is the sum of the others: exact
+/// where q_m rounds to 1.
 fn margin(log_q: &[f64], label: usize) -> (f64, Vec<f64>) {
     let others = (0..log_q.len()).filter(|&class| class != label);
     let Some(most) = others.max_by(|&a, &b| log_q[a].total_cmp(&log_q[b])) else {

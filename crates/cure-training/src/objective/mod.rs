@@ -2,10 +2,12 @@
 //!
 //! A pass is one evaluation, one pull back to the input, or one weight gradient of the whole
 //! network on the batch; all cost about the same. The gradient of each objective is exact for the
-//! objective as its file defines it, with the points and directions that an attack finds held constant.
+//! objective as its file defines it, with the points and directions that an attack finds held
+//! constant.
 //!
 //! [`objectives`] is the table: names, sources, passes, parameters. An objective is written as
-//! `NAME:PARAMETER=VALUE,…` on the command line and as a table in configurations, with the same names.
+//! `NAME:PARAMETER=VALUE,…` on the command line and as a table in configurations, with the same
+//! names.
 
 mod adversarial;
 mod awp;
@@ -86,13 +88,14 @@ impl SampleStreams<'_> {
 pub struct StepOutcome {
     /// The gradient of the objective's mean over the batch.
     pub gradients: Gradients,
-    /// Sum of the whole objective over the batch: what `gradients` is the gradient of, times the samples.
+    /// Sum of the whole objective over the batch: what `gradients` is the gradient of, times the
+    /// samples.
     pub objective: f64,
-    /// Sum of the losses ℓ over the batch, without the regulariser; at the perturbed points where the
-    /// objective is about those.
+    /// Sum of the losses ℓ over the batch, without the regulariser; at the perturbed points where
+    /// the objective is about those.
     pub loss: f64,
-    /// Sum of L_r, or of whatever is added to the loss, over the batch, without its weight; 0 where the
-    /// objective has none.
+    /// Sum of L_r, or of whatever is added to the loss, over the batch, without its weight; 0 where
+    /// the objective has none.
     pub regularizer: f64,
     /// Samples of the batch that the pass of the loss classified correctly.
     pub correct: usize,
@@ -162,8 +165,8 @@ impl Default for Objective {
 
 impl Objective {
     /// The gradient of the objective on a batch. Running statistics of BatchNorm move with each
-    /// pass in training mode that has a gradient in θ; those of attacks, and the one that only finds z,
-    /// leave them alone.
+    /// pass in training mode that has a gradient in θ; those of attacks, and the one that only
+    /// finds z, leave them alone.
     ///
     /// # Shapes
     /// `images`: `[N, C, H, W]` in [0, 1]; `labels`: `N` classes.
@@ -181,10 +184,10 @@ impl Objective {
         self.step_at(network, images, labels, at, streams, None)
     }
 
-    /// As [`Objective::step`], at perturbed points that are given, `[N, C, H, W]`, instead of those that
-    /// the objective would find (an attack's, or CURE's x + hz): for the replays of a batch, and for
-    /// whoever checks the gradient, in which the points are constants. Objectives without such points
-    /// take them in the place of the images.
+    /// As [`Objective::step`], at perturbed points that are given, `[N, C, H, W]`, instead of those
+    /// that the objective would find (an attack's, or CURE's x + hz): for the replays of a batch,
+    /// and for whoever checks the gradient, in which the points are constants. Objectives without
+    /// such points take them in the place of the images.
     ///
     /// # Errors
     /// As [`Objective::step`].
@@ -207,8 +210,8 @@ impl Objective {
         Ok(StepOutcome { gradients, objective, loss, regularizer, correct, samples, next })
     }
 
-    /// How often each batch is stepped on, the points of one step's outcome given to the next: 1 for all
-    /// but free adversarial training.
+    /// How often each batch is stepped on, the points of one step's outcome given to the next: 1
+    /// for all but free adversarial training.
     pub fn replays(&self) -> usize {
         match self {
             Self::Free(options) => options.replays,

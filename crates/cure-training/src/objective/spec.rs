@@ -29,8 +29,8 @@ impl FromStr for Objective {
 }
 
 impl Objective {
-    /// What a specification says on top of this objective: parameters that it leaves out are this one's
-    /// where both have one name, else the defaults.
+    /// What a specification says on top of this objective: parameters that it leaves out are this
+    /// one's where both have one name, else the defaults.
     ///
     /// # Errors
     /// An unknown name or parameter, or a value that is not accepted.
@@ -129,8 +129,8 @@ impl fmt::Display for Objective {
 mod tests {
     use super::*;
 
-    /// Every row with all its defaults is the objective of its name, and reads back from its text and
-    /// from TOML.
+    /// Every row with all its defaults is the objective of its name, and reads back from its text
+    /// and from TOML.
     #[test]
     fn the_table_is_true() {
         for entry in objectives() {

@@ -15,7 +15,7 @@ impl TrainingConfig {
     pub(crate) fn check_schedules(&self) -> Result<()> {
         // A schedule made in code rather than read has not been checked yet.
         self.learning_rate.to_string().parse::<LearningRate>()?;
-        check_warm_up(self.warm_up)?;
+        check_warm_up(self.warm_up, self.epochs)?;
         let factor = self.batch_norm_rate;
         if !(factor >= 0.0 && factor.is_finite()) {
             return Err(TrainingError::setting("batch_norm_rate", factor, "0 or more"));

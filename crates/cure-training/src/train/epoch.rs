@@ -70,17 +70,10 @@ impl Trainer<'_> {
         {
             return Ok(Control::Stop);
         }
-        let Some(measured) = self.measure()? else { return Ok(Control::Stop) };
+        let Some((mut row, verdict)) = self.measure(total)? else { return Ok(Control::Stop) };
         ranks::check_agreement(&self.now.moment.network, "", "after an epoch", &self.ranks)?;
-        self.now.sums.seconds = seconds_before + begun.elapsed().as_secs_f64();
-        let mut row = self.row(total, &measured);
-        let chosen = self.choose(&row)?;
-        if self.config.keep_every.is_some_and(|every| row.epoch.is_multiple_of(every)) {
-            let place = self.run.epoch(row.epoch);
-            self.export(&place, self.now.moment.averaged(), row.epoch, None)?;
-        }
-        self.check_patience(row.epoch);
-        row.overfitting = self.watch(&row);
+        row.seconds = seconds_before + begun.elapsed().as_secs_f64();
+        let chosen = self.act(&row, verdict)?;
         self.run.append(&row)?;
         self.now.position = Position { epoch: epoch + 1, batch: 0 };
         self.now.sums = EpochSums::default();

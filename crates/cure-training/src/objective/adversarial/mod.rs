@@ -1,11 +1,12 @@
-//! Adversarial training: the mean of ℓ(x′), x′ what an attack made of x. In each form the gradient is
-//! that of ℓ at x′ held constant (Danskin's theorem, as far as the attack finds the maximum).
+//! Adversarial training: the mean of ℓ(x′), x′ what an attack made of x. In each form the gradient
+//! is that of ℓ at x′ held constant (Danskin's theorem, as far as the attack finds the maximum).
 //!
-//! The attack climbs the cross-entropy, with BatchNorm's running statistics unless asked otherwise; its
-//! passes leave those statistics alone. All samples take all steps and the last point is taken,
-//! misclassified or not, so that no pass is spent on judging it. A random start is a pure function of
-//! seed, epoch and sample.
+//! The attack climbs the cross-entropy, with BatchNorm's running statistics unless asked otherwise;
+//! its passes leave those statistics alone. All samples take all steps and the last point is taken,
+//! misclassified or not, so that no pass is spent on judging it. A random start is a pure function
+//! of seed, epoch and sample, and so is which samples are left clean, where a share of them is.
 
+pub(super) mod clean;
 pub(super) mod deepfool;
 pub(super) mod fgsm;
 pub(super) mod free;
@@ -59,6 +60,9 @@ trait Climbing {
 
     fn climb(&self) -> Climb;
 
+    /// The share of the samples that are not attacked.
+    fn clean(&self) -> f64;
+
     /// γ of adversarial weight perturbation.
     fn awp(&self) -> f64 {
         0.0
@@ -73,6 +77,7 @@ trait Climbing {
 impl<T: Climbing> Minimise for T {
     fn check(&self) -> Result<()> {
         self.common().loss().check()?;
+        entry::check_share("objective.clean", self.clean())?;
         entry::check_weight("objective.awp", self.awp())?;
         self.check_more()?;
         Ok(self.climb().check(None)?)
@@ -84,7 +89,10 @@ impl<T: Climbing> Minimise for T {
             Some(points) => points.clone(),
             None => {
                 let passes = Passes::new(network, options.attack_mode)?;
-                climb_loss(passes.classifier(), batch, &self.climb())?
+                let alone = options.attack_mode == BatchNormMode::Eval;
+                clean::mixed(batch, self.clean(), alone, |batch| {
+                    climb_loss(passes.classifier(), batch, &self.climb())
+                })?
             }
         };
         awp::with_perturbation(self.awp(), network, |network| {

@@ -27,8 +27,8 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// β's loss and the regulariser with their gradient, and the loss's where it shares the pass; x + hz as
-    /// given or found here.
+    /// β's loss and the regulariser with their gradient, and the loss's where it shares the pass;
+    /// x + hz as given or found here.
     fn part(&self, batch: &Batch<'_>) -> Result<Part> {
         let Self { options, passes, unit, at, is_shared } = *self;
         let (labels, share) = (batch.labels, batch.share);
