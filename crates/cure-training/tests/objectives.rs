@@ -6,6 +6,7 @@ mod common;
 
 use common::digits;
 use common::smooth::{AT, COUNT, SPECS, images, network, objective, points, step};
+use cure_network::{Classifier, Network};
 use cure_tensor::{Tensor, ops};
 use cure_training::{EpochValues, Optimizer, OptimizerOptions, SampleStreams, objectives};
 
@@ -41,6 +42,68 @@ fn gradients_are_exact_with_the_points_held() {
         }
         assert!(compared > 15, "{spec}: only {compared} parameters have a gradient");
     }
+}
+
+/// A network that has learned its samples has input gradients of any shortness: directions and their
+/// derivatives must survive, exact where there is a direction to speak of.
+#[test]
+fn gradients_shorter_than_single_precision_divides_by() {
+    let (images, weight) = (images(COUNT), network().parameters().len() - 2);
+    assert_eq!(network().parameters()[weight].name, "linear.weight");
+    let labels: Vec<usize> = {
+        let logits = network().frozen().unwrap().logits(&images).unwrap();
+        let most = |row: &[f32]| (0..5).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+        logits.host().chunks(5).map(most).collect()
+    };
+    let longest = |network: &Network| {
+        let frozen = network.frozen().unwrap();
+        let pass = frozen.linearize(&images).unwrap();
+        let residual = ops::cross_entropy(pass.logits(), &labels).unwrap().residual;
+        let lengths = ops::sample_l2(&pass.pullback(&residual).unwrap()).unwrap();
+        lengths.into_iter().fold(0.0, f64::max)
+    };
+    // Of a surer network, by its last weights.
+    let with_gradients_below = |most: f64| {
+        let mut network = network();
+        while longest(&network) > most {
+            let sharper = ops::scale(1.05, network.tensors()[weight].clone());
+            network.set_tensor(weight, sharper).unwrap();
+        }
+        network
+    };
+    let step = |spec: &str, network: &Network| {
+        let streams = SampleStreams { seed: 5, epoch: 2, indices: &[11, 18, 25, 32] };
+        let at = Some(&images);
+        objective(spec).step_at(&mut network.clone(), &images, &labels, &AT, &streams, at).unwrap()
+    };
+    for network in [1e-25, 1e-41].map(with_gradients_below) {
+        for spec in [
+            "gradalign:eps=0.1",
+            "gradient-penalty:squared=false",
+            "cure",
+            "cure:direction=gradient,held=true",
+        ] {
+            let found = step(spec, &network);
+            assert!(found.gradients.is_finite() && found.objective.is_finite(), "{spec}");
+        }
+    }
+    let network = with_gradients_below(1e-25);
+    let spec = "gradalign:eps=0.1,lambda=2,loss_mode=eval";
+    let found = step(spec, &network);
+    let norm = found.gradients.norm();
+    assert!(found.regularizer > 1e-3 && norm > 1e-3, "{} {norm}", found.regularizer);
+    let value = |distance: f64| {
+        let mut network = network.clone();
+        for (position, gradient) in found.gradients.tensors().iter().enumerate() {
+            let Some(gradient) = gradient else { continue };
+            let weight = network.tensors()[position].clone();
+            let moved = ops::axpy((distance / norm) as f32, gradient, weight).unwrap();
+            network.set_tensor(position, moved).unwrap();
+        }
+        step(spec, &network).objective / COUNT as f64
+    };
+    let derivative = (value(1e-3) - value(-1e-3)) / 2e-3;
+    assert!((derivative / norm - 1.0).abs() < 1e-2, "{derivative} for {norm}");
 }
 
 /// With the points that it finds itself, each objective is found and lowered.

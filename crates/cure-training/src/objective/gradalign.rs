@@ -17,6 +17,7 @@ use super::batch_norm::{BatchNormMode, Passes};
 use super::entry::{
     EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_weight,
 };
+use super::length::units;
 use super::loss::LossOptions;
 use super::part::{Batch, Part};
 use super::point::Point;
@@ -68,22 +69,29 @@ pub(super) fn eval() -> BatchNormMode {
     BatchNormMode::Eval
 }
 
-/// Samples' cosines of two gradients, and their derivatives by the first: b/(‖a‖‖b‖) − cos·a/‖a‖². Where
-/// one is zero the cosine is 0 and has none.
-fn alignment(a: &Tensor, b: &Tensor) -> Result<(Vec<f64>, Tensor, Tensor)> {
+/// Each sample's 1 − cos of the angle between two gradients, and its derivatives by both. A sample with a
+/// zero among them has the value 0 and no derivative: the authors leave it out of their mean.
+fn misalignment(a: &Tensor, b: &Tensor) -> Result<(Vec<f64>, Tensor, Tensor)> {
     let inner = ops::sample_dot(a, b)?;
-    let norms = ops::sample_l2(a)?.into_iter().zip(ops::sample_l2(b)?);
-    let inverse = |norm: f64| if norm > 0.0 { 1.0 / norm } else { 0.0 };
-    let units: Vec<(f64, f64)> = norms.map(|(a, b)| (inverse(a), inverse(b))).collect();
-    let cosines: Vec<f64> = inner.iter().zip(&units).map(|(inner, (a, b))| inner * a * b).collect();
-    let cross: Vec<f32> = units.iter().map(|(a, b)| (a * b) as f32).collect();
-    let own = |unit: fn(&(f64, f64)) -> f64| -> Vec<f32> {
-        let pairs = cosines.iter().zip(&units);
-        pairs.map(|(cosine, units)| (-cosine * unit(units).powi(2)) as f32).collect()
+    let ((a_lengths, a), (b_lengths, b)) = (units(a)?, units(b)?);
+    let inverses = a_lengths.into_iter().zip(b_lengths).map(|(a, b)| match a > 0.0 && b > 0.0 {
+        true => (1.0 / a, 1.0 / b),
+        false => (0.0, 0.0),
+    });
+    let inverses: Vec<(f64, f64)> = inverses.collect();
+    // Not from the units, which are rounded: where gradients are parallel most digits of 1 − cos cancel.
+    let cosines = inner.iter().zip(&inverses).map(|(inner, (a, b))| inner * a * b);
+    let cosines: Vec<f64> = cosines.collect();
+    let along: Vec<f32> = cosines.iter().map(|cosine| -cosine as f32).collect();
+    // (cos·â − b̂)/‖a‖, of units: 1/‖a‖² leaves single precision long before 1/‖a‖ does.
+    let by = |unit: &Tensor, other: &Tensor, inverse: fn(&(f64, f64)) -> f64| {
+        let scales: Vec<f32> = inverses.iter().map(|pair| -inverse(pair) as f32).collect();
+        ops::scale_samples(&ops::perturb(other, unit, &along)?, &scales)
     };
-    let by_a = ops::perturb(&ops::scale_samples(b, &cross)?, a, &own(|units| units.0))?;
-    let by_b = ops::perturb(&ops::scale_samples(a, &cross)?, b, &own(|units| units.1))?;
-    Ok((cosines, by_a, by_b))
+    let (by_a, by_b) = (by(&a, &b, |pair| pair.0)?, by(&b, &a, |pair| pair.1)?);
+    let values = cosines.iter().zip(&inverses);
+    let values = values.map(|(cosine, (a, _))| if *a > 0.0 { 1.0 - cosine } else { 0.0 });
+    Ok((values.collect(), by_a, by_b))
 }
 
 impl GradAlignOptions {
@@ -113,10 +121,10 @@ impl Minimise for GradAlignOptions {
                 Some(points) => points.clone(),
                 None => climb.step(batch.images, batch.images, here.adjoint.input())?,
             };
-            let (cosines, by_here, by_there) =
-                alignment(here.adjoint.input(), there.adjoint.input())?;
-            let regularizer: f64 = cosines.iter().map(|cosine| 1.0 - cosine).sum();
-            let factor = -(self.lambda as f32) * batch.share;
+            let (values, by_here, by_there) =
+                misalignment(here.adjoint.input(), there.adjoint.input())?;
+            let regularizer: f64 = values.iter().sum();
+            let factor = self.lambda as f32 * batch.share;
             let statistics = vec![there.pass.batch_statistics(), here.pass.batch_statistics()];
             let gradients = there.gradient_along(&ops::scale(factor, by_there), None)?;
             let other = here.gradient_along(&ops::scale(factor, by_here), None)?;

@@ -15,6 +15,7 @@ mod elle;
 mod entry;
 mod gradalign;
 mod gradient_penalty;
+mod length;
 mod llr;
 mod loss;
 mod mart;

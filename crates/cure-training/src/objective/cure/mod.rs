@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use super::SampleStreams;
 use super::batch_norm::BatchNormMode;
 use super::entry::{LOSS_MODE, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, is_zero};
+use super::length::{penalty, units};
 use super::part::Batch;
 use crate::Result;
 
@@ -182,7 +183,7 @@ impl CureOptions {
     ) -> Result<Tensor> {
         Ok(match self.direction {
             Direction::Sign => ops::direction_of_sign(gradient)?,
-            Direction::Gradient => ops::normalised(&scale_channels(gradient, unit)?)?,
+            Direction::Gradient => units(&scale_channels(gradient, unit)?)?.1,
             Direction::Gaussian => {
                 let length = gradient.len() / gradient.shape()[0].max(1);
                 let mut values = Vec::with_capacity(gradient.len());
@@ -201,17 +202,9 @@ impl CureOptions {
     /// L_r of each sample and v, from Δg with respect to pixels.
     fn values(&self, difference: &Tensor, unit: &[f32]) -> Result<(Vec<f64>, Tensor)> {
         let scaled = scale_channels(difference, unit)?;
-        let norms = ops::sample_l2(&scaled)?;
-        let (values, factors): (Vec<f64>, Vec<f32>) = norms
-            .into_iter()
-            .map(|norm| match (self.squared, norm > 0.0) {
-                (true, _) => (norm * norm, 2.0),
-                (false, true) => (norm, (1.0 / norm) as f32),
-                (false, false) => (norm, 0.0),
-            })
-            .unzip();
+        let (values, by) = penalty(&scaled, self.squared)?;
         // Δg is scaled once in the norm and once by the chain rule.
-        Ok((values, scale_channels(&ops::scale_samples(&scaled, &factors)?, unit)?))
+        Ok((values, scale_channels(&by, unit)?))
     }
 }
 
