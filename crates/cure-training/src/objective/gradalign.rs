@@ -99,6 +99,40 @@ impl GradAlignOptions {
         let start = Some(self.eps);
         Climb { norm: self.norm, epsilon: Some(self.eps), step: self.eps, steps: 1, start }
     }
+
+    /// λ·(1 − cos) of the gradients at the images and at `noisy`, with its gradient; and x′.
+    pub(super) fn alignment(
+        &self,
+        passes: &Passes,
+        batch: &Batch<'_>,
+        noisy: &Tensor,
+    ) -> Result<(Part, Tensor)> {
+        let point = |images: &Tensor| {
+            Point::new(passes.linearize(images)?, batch.labels, self.loss.smoothing)
+        };
+        let (here, there) = (point(batch.images)?, point(noisy)?);
+        let points = match batch.points {
+            Some(points) => points.clone(),
+            None => self.climb().step(batch.images, batch.images, here.adjoint.input())?,
+        };
+        let (values, by_here, by_there) =
+            misalignment(here.adjoint.input(), there.adjoint.input())?;
+        let regularizer: f64 = values.iter().sum();
+        let factor = self.lambda as f32 * batch.share;
+        let statistics = vec![there.pass.batch_statistics(), here.pass.batch_statistics()];
+        let gradients = there.gradient_along(&ops::scale(factor, by_there), None)?;
+        let other = here.gradient_along(&ops::scale(factor, by_here), None)?;
+        let part = Part {
+            gradients: gradients.add_scaled(1.0, &other)?,
+            objective: self.lambda * regularizer,
+            loss: 0.0,
+            regularizer,
+            correct: 0,
+            statistics,
+            next: None,
+        };
+        Ok((part, points))
+    }
 }
 
 impl Minimise for GradAlignOptions {
@@ -109,35 +143,10 @@ impl Minimise for GradAlignOptions {
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let climb = self.climb();
         let (alignment, points) = {
             let passes = Passes::new(network, self.regularizer_mode)?;
-            let point = |images: &Tensor| {
-                Point::new(passes.linearize(images)?, batch.labels, self.loss.smoothing)
-            };
-            let noisy = climb.start(batch.images, &batch.attack_streams(), batch.draw(0))?;
-            let (here, there) = (point(batch.images)?, point(&noisy)?);
-            let points = match batch.points {
-                Some(points) => points.clone(),
-                None => climb.step(batch.images, batch.images, here.adjoint.input())?,
-            };
-            let (values, by_here, by_there) =
-                misalignment(here.adjoint.input(), there.adjoint.input())?;
-            let regularizer: f64 = values.iter().sum();
-            let factor = self.lambda as f32 * batch.share;
-            let statistics = vec![there.pass.batch_statistics(), here.pass.batch_statistics()];
-            let gradients = there.gradient_along(&ops::scale(factor, by_there), None)?;
-            let other = here.gradient_along(&ops::scale(factor, by_here), None)?;
-            let part = Part {
-                gradients: gradients.add_scaled(1.0, &other)?,
-                objective: self.lambda * regularizer,
-                loss: 0.0,
-                regularizer,
-                correct: 0,
-                statistics,
-                next: None,
-            };
-            (part, points)
+            let noisy = self.climb().start(batch.images, &batch.attack_streams(), batch.draw(0))?;
+            self.alignment(&passes, batch, &noisy)?
         };
         with_loss(alignment, false, &self.loss, network, batch, &points)
     }

@@ -13,6 +13,8 @@ mod batch_norm;
 mod cure;
 mod elle;
 mod entry;
+#[cfg(test)]
+mod golden;
 mod gradalign;
 mod gradient_penalty;
 mod length;
