@@ -14,9 +14,8 @@ use super::adversarial::{AdversarialOptions, climb_loss, pgd::linf};
 use super::batch_norm::{BatchNormMode, Passes};
 use super::entry::{
     ATTACK_MODE, EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_weight,
-    is_zero,
+    eval, is_zero,
 };
-use super::gradalign::eval;
 use super::loss::cross_entropy;
 use super::part::{Batch, Part, in_parts};
 use super::standard::with_loss;
@@ -152,19 +151,22 @@ impl Minimise for ElleOptions {
         Ok(self.climb().check(None)?)
     }
 
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        _: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        let passes = Passes::new(network, self.common.attack_mode)?;
+        climb_loss(passes.classifier(), batch, &self.climb()).map(Some)
+    }
+
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let points = match batch.points {
-            Some(points) => points.clone(),
-            None => {
-                let passes = Passes::new(network, self.common.attack_mode)?;
-                climb_loss(passes.classifier(), batch, &self.climb())?
-            }
-        };
         let regularizer = {
             let passes = &Passes::new(network, self.regularizer_mode)?;
             in_parts(passes, batch, |batch| self.regularizer(passes, batch, &self.draws(batch)?))?
         };
-        with_loss(regularizer, false, &self.common.loss(), network, batch, &points)
+        with_loss(regularizer, false, &self.common.loss(), network, batch, batch.at())
     }
 }
 

@@ -1,7 +1,8 @@
 //! The table of objectives: whatever can be named on the command line, in the order it is listed.
 
-use cure_attacks::Parameter;
+use cure_attacks::{Epsilon, Parameter};
 
+use super::batch_norm::BatchNormMode;
 use super::{
     Objective, adversarial, cure, elle, gradalign, gradient_penalty, llr, mart, standard, trades,
 };
@@ -90,6 +91,21 @@ pub(super) const REGULARIZER_MODE: Parameter = Parameter::new(
 );
 pub(super) const SMOOTHING: Parameter =
     Parameter::new("smoothing", "0", "label smoothing s: the target is (1 − s)·y + s/K");
+
+/// Defaults that several objectives share: BatchNorm of regularisers,
+pub(super) fn eval() -> BatchNormMode {
+    BatchNormMode::Eval
+}
+
+/// the steps of the attacks of TRADES and MART,
+pub(super) fn ten() -> usize {
+    10
+}
+
+/// and the radius of their random starts.
+pub(super) fn nearby() -> Epsilon {
+    Epsilon::THOUSANDTH
+}
 
 /// For fields that are written only where they say something.
 pub(super) fn is_zero(value: &f64) -> bool {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::adversarial::pgd::linf;
 use super::batch_norm::{BatchNormMode, Passes};
 use super::entry::{
-    EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_weight,
+    EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_weight, eval,
 };
 use super::length::units;
 use super::loss::LossOptions;
@@ -62,11 +62,6 @@ pub struct GradAlignOptions {
 
 fn fifth() -> f64 {
     0.2
-}
-
-/// BatchNorm of regularisers.
-pub(super) fn eval() -> BatchNormMode {
-    BatchNormMode::Eval
 }
 
 /// Each sample's 1 − cos of the angle between two gradients, and its derivatives by both. A sample with a

@@ -16,8 +16,8 @@ use super::adversarial::pgd::linf;
 use super::batch_norm::{BatchNormMode, Passes};
 use super::entry::{
     EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_count, check_weight,
+    eval,
 };
-use super::gradalign::eval;
 use super::loss::{LossOptions, count_correct, cross_entropy};
 use super::part::{Batch, Part};
 use super::point::Point;

@@ -13,12 +13,11 @@ use super::adversarial::{AdversarialOptions, climb_loss, pgd::linf};
 use super::batch_norm::Passes;
 use super::entry::{
     ATTACK_MODE, EPS, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, START, STEP, check_count,
-    check_weight,
+    check_weight, nearby, ten,
 };
 use super::loss::{count_correct, cross_entropy, divergence, log_probabilities};
 use super::pair::{Terms, near, pair, rows};
 use super::part::{Batch, Part};
-use super::trades::{nearby, ten};
 use super::{EpochValues, Minimise};
 use crate::Result;
 
@@ -78,16 +77,19 @@ impl Minimise for MartOptions {
         Ok(near(self.eps, self.norm, self.steps, self.step, self.start).check(None)?)
     }
 
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        _: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        let passes = Passes::new(network, self.common.attack_mode)?;
+        let climb = near(self.eps, self.norm, self.steps, self.step, self.start);
+        climb_loss(passes.classifier(), batch, &climb).map(Some)
+    }
+
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let points = match batch.points {
-            Some(points) => points.clone(),
-            None => {
-                let passes = Passes::new(network, self.common.attack_mode)?;
-                let climb = near(self.eps, self.norm, self.steps, self.step, self.start);
-                climb_loss(passes.classifier(), batch, &climb)?
-            }
-        };
-        pair(self.common.loss_mode, network, batch, &points, |clean, perturbed| {
+        pair(self.common.loss_mode, network, batch, |clean, perturbed| {
             self.terms(clean, perturbed, batch.labels)
         })
     }

@@ -18,16 +18,15 @@ pub(super) struct Terms {
     pub(super) seeds: [Tensor; 2],
 }
 
-/// The mean of an objective of f(x) and f(x′), with its gradient: 6 passes.
+/// The mean of an objective of f(x) and f(x′), x′ the batch's points, with its gradient: 6 passes.
 pub(super) fn pair(
     mode: BatchNormMode,
     network: &Network,
     batch: &Batch<'_>,
-    points: &Tensor,
     terms: impl Fn(&Tensor, &Tensor) -> Result<Terms>,
 ) -> Result<Part> {
     let passes = Passes::new(network, mode)?;
-    let (here, there) = (passes.linearize(batch.images)?, passes.linearize(points)?);
+    let (here, there) = (passes.linearize(batch.images)?, passes.linearize(batch.at())?);
     let Terms { objective, loss, regularizer, correct, seeds: [of_here, of_there] } =
         terms(here.logits(), there.logits())?;
     let statistics = vec![here.batch_statistics(), there.batch_statistics()];

@@ -24,7 +24,7 @@ impl Minimise for LossOptions {
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        mean_loss(self, network, batch, batch.points.unwrap_or(batch.images))
+        mean_loss(self, network, batch, batch.at())
     }
 }
 

@@ -13,7 +13,7 @@ use super::adversarial::{AdversarialOptions, pgd::linf};
 use super::batch_norm::Passes;
 use super::entry::{
     ATTACK_MODE, AWP, EPS, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, START, STEP, check_count,
-    check_weight, is_zero,
+    check_weight, is_zero, nearby, ten,
 };
 use super::loss::{count_correct, cross_entropy, divergence, log_probabilities};
 use super::pair::{Terms, near, pair, rows};
@@ -75,16 +75,6 @@ fn six() -> f64 {
     6.0
 }
 
-/// Steps of the attacks of TRADES and MART.
-pub(super) fn ten() -> usize {
-    10
-}
-
-/// The radius of their random starts.
-pub(super) fn nearby() -> Epsilon {
-    Epsilon::THOUSANDTH
-}
-
 impl Minimise for TradesOptions {
     fn check(&self) -> Result<()> {
         self.common.loss().check()?;
@@ -94,16 +84,34 @@ impl Minimise for TradesOptions {
         Ok(near(self.eps, self.norm, self.steps, self.step, self.start).check(None)?)
     }
 
+    /// Up KL(p(x) ‖ p(x′)), whose gradient with respect to f(x′) is p(x′) − p(x).
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        _: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        if self.beta == 0.0 {
+            return Ok(None);
+        }
+        let passes = Passes::new(network, self.common.attack_mode)?;
+        let classifier = passes.classifier();
+        let clean = ops::softmax(&classifier.logits(batch.images)?)?;
+        let climb = near(self.eps, self.norm, self.steps, self.step, self.start);
+        let gradient = |points: &Tensor| {
+            let pass = classifier.linearize(points)?;
+            let seed = ops::subtract(&ops::softmax(pass.logits())?, &clean)?;
+            Ok(pass.pullback(&seed)?)
+        };
+        climb.run(batch.images, &batch.attack_streams(), batch.draw(0), gradient).map(Some)
+    }
+
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
         if self.beta == 0.0 {
             return mean_loss(&self.common.loss(), network, batch, batch.images);
         }
-        let points = match batch.points {
-            Some(points) => points.clone(),
-            None => self.attack(network, batch)?,
-        };
         awp::with_perturbation(self.awp, network, |network| {
-            pair(self.common.loss_mode, network, batch, &points, |clean, perturbed| {
+            pair(self.common.loss_mode, network, batch, |clean, perturbed| {
                 self.terms(clean, perturbed, batch.labels)
             })
         })
@@ -111,19 +119,6 @@ impl Minimise for TradesOptions {
 }
 
 impl TradesOptions {
-    /// x′: up KL(p(x) ‖ p(x′)), whose gradient with respect to f(x′) is p(x′) − p(x).
-    fn attack(&self, network: &Network, batch: &Batch<'_>) -> Result<Tensor> {
-        let passes = Passes::new(network, self.common.attack_mode)?;
-        let classifier = passes.classifier();
-        let clean = ops::softmax(&classifier.logits(batch.images)?)?;
-        let climb = near(self.eps, self.norm, self.steps, self.step, self.start);
-        climb.run(batch.images, &batch.attack_streams(), batch.draw(0), |points| {
-            let pass = classifier.linearize(points)?;
-            let seed = ops::subtract(&ops::softmax(pass.logits())?, &clean)?;
-            Ok(pass.pullback(&seed)?)
-        })
-    }
-
     fn terms(&self, clean: &Tensor, perturbed: &Tensor, labels: &[usize]) -> Result<Terms> {
         let loss = cross_entropy(clean, labels, self.common.smoothing)?;
         let (mut regularizer, mut by_clean, mut by_perturbed) = (0.0, Vec::new(), Vec::new());

@@ -8,6 +8,7 @@
 
 use cure_attacks::{DeepFoolOptions, Norm, Parameter, deepfool};
 use cure_network::Network;
+use cure_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::entry::{LOSS_MODE, ObjectiveEntry, SMOOTHING};
@@ -75,15 +76,18 @@ impl Minimise for DeepFoolTrainingOptions {
         Ok(cure_attacks::Attack::check(&self.attack(), None, None)?)
     }
 
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        _: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        let (classifier, streams) = (network.frozen()?, batch.attack_streams());
+        let attack = self.attack();
+        Ok(Some(deepfool(&classifier, batch.images, batch.labels, &attack, &streams)?.images))
+    }
+
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let points = match batch.points {
-            Some(points) => points.clone(),
-            None => {
-                let (classifier, streams) = (network.frozen()?, batch.attack_streams());
-                let attack = self.attack();
-                deepfool(&classifier, batch.images, batch.labels, &attack, &streams)?.images
-            }
-        };
-        mean_loss(&self.loss, network, batch, &points)
+        mean_loss(&self.loss, network, batch, batch.at())
     }
 }

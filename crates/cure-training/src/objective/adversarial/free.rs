@@ -76,7 +76,7 @@ impl Minimise for FreeOptions {
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let points = batch.points.unwrap_or(batch.images);
+        let points = batch.at();
         let passes = Passes::new(network, self.loss.loss_mode)?;
         let pass = passes.linearize(points)?;
         let loss = cross_entropy(pass.logits(), batch.labels, self.loss.smoothing)?;

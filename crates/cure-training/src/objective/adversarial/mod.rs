@@ -78,17 +78,19 @@ impl<T: Climbing> Minimise for T {
         Ok(self.climb().check(None)?)
     }
 
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        _: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        let passes = Passes::new(network, self.common().attack_mode)?;
+        climb_loss(passes.classifier(), batch, &self.climb()).map(Some)
+    }
+
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let options = self.common();
-        let points = match batch.points {
-            Some(points) => points.clone(),
-            None => {
-                let passes = Passes::new(network, options.attack_mode)?;
-                climb_loss(passes.classifier(), batch, &self.climb())?
-            }
-        };
         awp::with_perturbation(self.awp(), network, |network| {
-            mean_loss(&options.loss(), network, batch, &points)
+            mean_loss(&self.common().loss(), network, batch, batch.at())
         })
     }
 }

@@ -102,27 +102,34 @@ impl Minimise for CureOptions {
         }
     }
 
-    fn part(&self, network: &Network, batch: &Batch<'_>, at: &EpochValues) -> Result<Part> {
-        let mode = self.regularizer_mode;
+    /// x + hz where the regulariser's passes do not find it.
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        at: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        if self.direction_mode == self.regularizer_mode {
+            return Ok(None);
+        }
         let unit = &self.unit(network);
-        let found = if self.direction_mode == mode || batch.points.is_some() {
-            None
-        } else {
-            let passes = Passes::new(network, self.direction_mode)?;
-            let base = self.base(batch, unit, at.h)?;
-            let pass = passes.linearize(&base)?;
-            let loss = cross_entropy(pass.logits(), batch.labels, self.smoothing)?;
-            let z = self.direction(&pass.pullback(&loss.residual)?, unit, &batch.streams)?;
-            Some(step_along(&base, &z, unit, at.h)?)
-        };
+        let passes = Passes::new(network, self.direction_mode)?;
+        let base = self.base(batch, unit, at.h)?;
+        let pass = passes.linearize(&base)?;
+        let loss = cross_entropy(pass.logits(), batch.labels, self.smoothing)?;
+        let z = self.direction(&pass.pullback(&loss.residual)?, unit, &batch.streams)?;
+        step_along(&base, &z, unit, at.h).map(Some)
+    }
+
+    fn part(&self, network: &Network, batch: &Batch<'_>, at: &EpochValues) -> Result<Part> {
+        let (mode, unit) = (self.regularizer_mode, &self.unit(network));
         // With noise the regulariser's first point is not x.
         let is_shared = self.loss_mode == mode && self.noise == 0.0;
         let whole = {
             // Its packed weights go before those of the other program come.
             let passes = &Passes::new(network, mode)?;
             let work = Work { options: self, passes, unit, at, is_shared };
-            let batch = Batch { points: found.as_ref().or(batch.points), ..*batch };
-            in_parts(passes, &batch, |batch| work.part(batch))?
+            in_parts(passes, batch, |batch| work.part(batch))?
         };
         if is_shared || self.alpha == 0.0 {
             return Ok(whole);
