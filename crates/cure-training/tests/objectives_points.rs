@@ -185,3 +185,19 @@ fn cure_with_noise_is_n_fgsm() {
     assert!((of_cure.objective / of_n_fgsm.objective - 1.0).abs() < 1e-6);
     assert!(difference(&of_cure.gradients, &of_n_fgsm.gradients) < 1e-5);
 }
+
+/// What is found apart is what a step is made at.
+#[test]
+fn a_step_is_made_at_those_points() {
+    for spec in ["pgd-at:eps=0.1", "trades:eps=0.1", "mart:eps=0.1", "elle:eps=0.1", "deepfool"] {
+        let network = network();
+        let indices = indices();
+        let streams = SampleStreams { seed: 5, epoch: 2, indices: &indices };
+        let at = EpochValues { h: H, gamma: 0.0 };
+        let found = objective(spec).points(&network, &images(COUNT), &labels(), &at, &streams);
+        let there = step(&objective(spec), &network, COUNT, found.unwrap().as_ref());
+        let own = step(&objective(spec), &network, COUNT, None);
+        assert_eq!(own.gradients.tensors(), there.gradients.tensors(), "{spec}");
+        assert_eq!(own.objective, there.objective, "{spec}");
+    }
+}
