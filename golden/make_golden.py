@@ -351,6 +351,13 @@ def objectives_case():
         cosine = (a * b).sum(1) / ((a * a).sum(1) * (b * b).sum(1)).sqrt()
         return losses(points) + 2.0 * (1 - cosine)
 
+    fixed = slopes(images).detach()
+
+    def gradalign_held():
+        b = slopes(noisy)
+        cosine = (fixed * b).sum(1) / ((fixed * fixed).sum(1) * (b * b).sum(1)).sqrt()
+        return losses(points) + 2.0 * (1 - cosine)
+
     def llr():
         linear = ((points - images).flatten(1) * slopes(images)).sum(1)
         distance = losses(points) - losses(images) - linear
@@ -372,6 +379,7 @@ def objectives_case():
         "trades:eps=0.1,beta=2.5": trades,
         "mart:eps=0.1,lambda=50": mart,
         "gradalign:eps=0.1,lambda=2": gradalign,
+        "gradalign:eps=0.1,lambda=2,held=true": gradalign_held,
         "llr:eps=0.1": llr,
         "elle:eps=0.1,lambda=100": elle,
     }

@@ -159,6 +159,22 @@ fn each_lowers_its_own_loss_on_the_digits() {
     }
 }
 
+/// Running statistics move in the objectives that say so, and in no other.
+#[test]
+fn running_statistics_move_where_a_pass_has_the_batch_s() {
+    let streams = SampleStreams { seed: 5, epoch: 2, indices: &[0, 1, 2, 3] };
+    for spec in SPECS.into_iter().chain([
+        "cure:alpha=0,beta=1,held=true",
+        "cure:alpha=0,beta=1,held=true,regularizer_mode=train",
+        "pgd-at:eps=0.1,loss_mode=eval,attack_mode=train",
+        "free:eps=0.1,loss_mode=eval",
+    ]) {
+        let (mut moved, objective) = (network(), objective(spec));
+        objective.step(&mut moved, &images(4), &[1, 4, 2, 0], &AT, &streams).unwrap();
+        assert_eq!(moved.state() != network().state(), objective.moves_statistics(), "{spec}");
+    }
+}
+
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     // More than one part, and a last one that is smaller.

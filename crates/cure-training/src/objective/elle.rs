@@ -1,6 +1,8 @@
 //! FGSM with efficient local linearity regularisation, ELLE (Abad Rocamora et al. 2024): the mean of ℓ(x′) +
 //! λ·E² with E = ℓ(x_c) − (1 − α)·ℓ(x_a) − α·ℓ(x_b), x_a and x_b uniform in the ball, x_c = (1 − α)·x_a + α·x_b,
 //! α uniform in [0, 1]: zero where ℓ is linear, without any second derivative. With `noise` x′ is N-FGSM's.
+//! (The authors' code does not cut x_a and x_b to [0, 1], makes every pass with BatchNorm over the batch, and
+//! has λ = 1000 up to ε = 8/255 only: 5000 for 10/255 to 20/255 and 10000 from 22/255.)
 //!
 //! Cost: 2 passes for x′, 3 for ℓ(x′), 9 for E².
 
@@ -13,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::adversarial::{AdversarialOptions, climb_loss, pgd::linf};
 use super::batch_norm::{BatchNormMode, Passes};
 use super::entry::{
-    ATTACK_MODE, EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_weight,
-    eval, is_zero,
+    ATTACK_MODE, EPS, Follows, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING,
+    check_climb, check_weight, eval, is_zero,
 };
 use super::loss::cross_entropy;
 use super::part::{Batch, Part, in_parts};
@@ -30,7 +32,11 @@ pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
     parameters: &[
         EPS,
         NORM,
-        Parameter::new("lambda", "1000", "λ, weight of the squared distance from linear"),
+        Parameter::new(
+            "lambda",
+            "1000",
+            "λ, weight of the squared distance from linear; 1000 is for up to 8/255",
+        ),
         Parameter::new("noise", "0", "k: x′ starts from noise in the ball of k·eps, not projected"),
         LOSS_MODE,
         ATTACK_MODE,
@@ -144,11 +150,13 @@ impl ElleOptions {
 }
 
 impl Minimise for ElleOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.common.loss().check()?;
         check_weight("objective.lambda", self.lambda)?;
         check_weight("objective.noise", self.noise)?;
-        Ok(self.climb().check(None)?)
+        let given = self.noise;
+        let (length, parameter, formula) = ("the random start", "objective.noise", "noise·eps");
+        check_climb(&self.climb(), dimension, Some(Follows { length, parameter, given, formula }))
     }
 
     fn points(

@@ -3,9 +3,11 @@
 //! one step of FGSM honest.
 //!
 //! The gradient is exact in both gradients of the cosine: each has its own v, and ∇_θ⟨v, ∇ℓ⟩ as in CURE.
-//! ∇ℓ(x) also gives x′.
+//! ∇ℓ(x) also gives x′. The authors' code has ∇ℓ(x) constant in the cosine, as here where it is `held`, does
+//! not cut x + η to [0, 1], and makes every pass with BatchNorm over the batch. They grow λ with ε: 0.2 is for
+//! 8/255, 0.027 for 1/255 and 2 for 16/255.
 //!
-//! Cost: 12 passes for the alignment, 3 for ℓ(x′).
+//! Cost: 12 passes for the alignment, 8 with ∇ℓ(x) held; 3 for ℓ(x′).
 
 use cure_attacks::{Climb, Epsilon, Norm, Parameter};
 use cure_network::Network;
@@ -15,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::adversarial::pgd::linf;
 use super::batch_norm::{BatchNormMode, Passes};
 use super::entry::{
-    EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_weight, eval,
+    CLIMBING_REGULARIZER_MODE, EPS, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, check_climb,
+    check_weight, eval,
 };
 use super::length::units;
 use super::loss::LossOptions;
@@ -29,13 +32,14 @@ pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
     name: "gradalign",
     title: "adversarial training by FGSM with gradients aligned",
     reference: "Andriushchenko and Flammarion 2020",
-    passes: "15",
+    passes: "15; held −4",
     parameters: &[
         EPS,
         NORM,
-        Parameter::new("lambda", "0.2", "λ, weight of the alignment"),
+        Parameter::new("lambda", "0.2", "λ, weight of the alignment; 0.2 is for 8/255"),
+        Parameter::new("held", "false", "whether ∇ℓ(x) is a constant in it, for 4 passes less"),
         LOSS_MODE,
-        REGULARIZER_MODE,
+        CLIMBING_REGULARIZER_MODE,
         SMOOTHING,
     ],
 };
@@ -52,10 +56,13 @@ pub struct GradAlignOptions {
     /// λ, the weight of the alignment. Default 0.2.
     #[serde(default = "fifth")]
     pub lambda: f64,
+    /// Whether ∇ℓ(x) is a constant in the alignment, as in the authors' code. Default no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// BatchNorm in the passes of the alignment, whose ∇ℓ(x) is FGSM's. Default running statistics.
     #[serde(default = "eval")]
     pub regularizer_mode: BatchNormMode,
-    /// The loss.
+    /// The loss, whose smoothing both gradients and x′ share.
     #[serde(flatten)]
     pub loss: LossOptions,
 }
@@ -114,11 +121,15 @@ impl GradAlignOptions {
             misalignment(here.adjoint.input(), there.adjoint.input())?;
         let regularizer: f64 = values.iter().sum();
         let factor = self.lambda as f32 * batch.share;
-        let statistics = vec![there.pass.batch_statistics(), here.pass.batch_statistics()];
-        let gradients = there.gradient_along(&ops::scale(factor, by_there), None)?;
-        let other = here.gradient_along(&ops::scale(factor, by_here), None)?;
+        let mut statistics = vec![there.pass.batch_statistics()];
+        let mut gradients = there.gradient_along(&ops::scale(factor, by_there), None)?;
+        if !self.held {
+            statistics.push(here.pass.batch_statistics());
+            let other = here.gradient_along(&ops::scale(factor, by_here), None)?;
+            gradients = gradients.add_scaled(1.0, &other)?;
+        }
         let part = Part {
-            gradients: gradients.add_scaled(1.0, &other)?,
+            gradients,
             objective: self.lambda * regularizer,
             loss: 0.0,
             regularizer,
@@ -131,10 +142,10 @@ impl GradAlignOptions {
 }
 
 impl Minimise for GradAlignOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.loss.check()?;
         check_weight("objective.lambda", self.lambda)?;
-        Ok(self.climb().check(None)?)
+        check_climb(&self.climb(), dimension, None)
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {

@@ -58,7 +58,7 @@ impl Default for GradientPenaltyOptions {
 }
 
 impl Minimise for GradientPenaltyOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: Option<usize>) -> Result<()> {
         self.loss.check()?;
         check_weight("objective.lambda", self.lambda)
     }

@@ -144,11 +144,12 @@ pub enum Objective {
 
 /// What every objective's options can do.
 trait Minimise {
-    /// Whether every parameter is in its range.
+    /// Whether every parameter is in its range, and lengths fit images of `dimension` = C·H·W pixels, where
+    /// that is known.
     ///
     /// # Errors
     /// [`TrainingError::Setting`](crate::TrainingError::Setting) for the first that is not.
-    fn check(&self) -> Result<()>;
+    fn check(&self, dimension: Option<usize>) -> Result<()>;
 
     /// The perturbed points of a batch, where the objective looks for them before anything else. None: it
     /// has none, or finds them in passes that it makes anyway.
@@ -254,13 +255,14 @@ impl Objective {
         self.entry().name
     }
 
-    /// Whether every parameter is in its range.
+    /// Whether every parameter is in its range, and lengths fit images of `dimension` = C·H·W pixels, where
+    /// that is known.
     ///
     /// # Errors
     /// [`TrainingError::Setting`](crate::TrainingError::Setting) or
     /// [`TrainingError::Attack`](crate::TrainingError::Attack) for the first that is not.
-    pub fn check(&self) -> Result<()> {
-        self.options().check()
+    pub fn check(&self, dimension: Option<usize>) -> Result<()> {
+        self.options().check(dimension)
     }
 
     fn options(&self) -> &dyn Minimise {

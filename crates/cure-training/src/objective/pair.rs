@@ -5,6 +5,7 @@ use cure_network::Network;
 use cure_tensor::{Tensor, ops};
 
 use super::batch_norm::{BatchNormMode, Passes};
+use super::entry::{check_number, nearby};
 use super::part::{Batch, Part};
 use crate::Result;
 
@@ -59,8 +60,16 @@ pub(super) fn near(
         epsilon: Some(eps),
         step: step.unwrap_or(eps.quarter()),
         steps,
-        start: Some(start),
+        // The default may lie outside a tiny ball.
+        start: Some(if start > eps { eps } else { start }),
     }
+}
+
+/// # Errors
+/// If a start that is not the default lies outside the ball.
+pub(super) fn check_near(eps: Epsilon, start: Epsilon) -> Result<()> {
+    let accepted = || format!("at most eps, {}: the start lies in the ball", eps.notation());
+    check_number("objective.start", start.value(), start <= eps || start == nearby(), accepted)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
 };
 
 impl Minimise for LossOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: Option<usize>) -> Result<()> {
         LossOptions::check(self)
     }
 

@@ -11,7 +11,7 @@ use cure_network::Network;
 use cure_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::super::entry::{LOSS_MODE, ObjectiveEntry, SMOOTHING};
+use super::super::entry::{LOSS_MODE, ObjectiveEntry, SMOOTHING, check_count};
 use super::super::loss::LossOptions;
 use super::super::part::{Batch, Part};
 use super::super::standard::mean_loss;
@@ -71,9 +71,10 @@ impl DeepFoolTrainingOptions {
 }
 
 impl Minimise for DeepFoolTrainingOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.loss.check()?;
-        Ok(cure_attacks::Attack::check(&self.attack(), None, None)?)
+        check_count("objective.steps", self.steps)?;
+        Ok(cure_attacks::Attack::check(&self.attack(), dimension, None)?)
     }
 
     fn points(

@@ -2,7 +2,7 @@
 //! that of ℓ at x′ held constant (Danskin's theorem, as far as the attack finds the maximum).
 //!
 //! The attack climbs the cross-entropy, with BatchNorm's running statistics unless asked otherwise; its
-//! passes leave those statistics alone. All samples take all steps and the last point is taken,
+//! passes leave those statistics alone (but [`free`], whose passes are those of the loss). All samples take all steps and the last point is taken,
 //! misclassified or not, so that no pass is spent on judging it. A random start is a pure function of
 //! seed, epoch and sample.
 
@@ -22,6 +22,7 @@ use cure_tensor::{Tensor, ops};
 use serde::{Deserialize, Serialize};
 
 use super::batch_norm::{BatchNormMode, Passes};
+use super::entry::Follows;
 use super::loss::LossOptions;
 use super::part::{Batch, Part};
 use super::standard::mean_loss;
@@ -64,6 +65,11 @@ trait Climbing {
         0.0
     }
 
+    /// The length of the climb that was not given, where it could be too long.
+    fn follows(&self) -> Option<Follows> {
+        None
+    }
+
     /// What must hold besides what [`Climb::check`] says.
     fn check_more(&self) -> Result<()> {
         Ok(())
@@ -71,11 +77,11 @@ trait Climbing {
 }
 
 impl<T: Climbing> Minimise for T {
-    fn check(&self) -> Result<()> {
+    fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.common().loss().check()?;
-        entry::check_weight("objective.awp", self.awp())?;
+        entry::check_share("objective.awp", self.awp())?;
         self.check_more()?;
-        Ok(self.climb().check(None)?)
+        entry::check_climb(&self.climb(), dimension, self.follows())
     }
 
     fn points(

@@ -91,7 +91,7 @@ fn weighed(weight: f64, point: &Point<'_>) -> f64 {
 }
 
 impl Minimise for CureOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: Option<usize>) -> Result<()> {
         check_share("objective.smoothing", self.smoothing)?;
         check_weight("objective.alpha", self.alpha)?;
         check_weight("objective.beta", self.beta)?;
