@@ -1,6 +1,6 @@
 //! Data-parallel training: several ranks, each with its share of a batch, go where one process goes
 //! with the whole of it.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod common;
 
