@@ -147,9 +147,14 @@ fn llr_climbs_the_distance_from_linear() {
     let climb =
         Climb { norm: Norm::Linf, epsilon: Some(eps), step: eps, steps: 1, start: Some(eps) };
     let start = climb.start(&images(COUNT), &Streams::new(5, &indices), 2).unwrap();
-    let distance = |points| step(&objective("llr:eps=0.1"), &network(), COUNT, points).regularizer;
-    let (at_start, at_end) = (distance(Some(&start)), distance(None));
-    assert!(at_end > 1.5 * at_start, "{at_end} {at_start}");
+    let distance =
+        |spec: &str, points| step(&objective(spec), &network(), COUNT, points).regularizer;
+    let at_start = distance("llr:eps=0.1", Some(&start));
+    // Small steps go up; two of half the radius, the default, go far.
+    for (spec, growth) in [("llr:eps=0.1,step=0.002", 1.1), ("llr:eps=0.1", 1.5)] {
+        let at_end = distance(spec, None);
+        assert!(at_end > growth * at_start, "{spec}: {at_end} {at_start}");
+    }
 }
 
 /// CURE with noise k is N-FGSM with noise k where h = ε√d, γ = 0 and no pixel leaves [0, 1].
