@@ -179,3 +179,17 @@ fn clouds_of_points() {
     assert!(figure.caption.contains("1 point"), "{}", figure.caption);
     is_sound(&ScatterPlot::new("Nothing", "x", "y").draw().unwrap());
 }
+
+#[test]
+fn a_marked_point_has_a_larger_marker_of_its_own() {
+    let draw = |mark| {
+        let series = Series::new("run", [(1.0, 0.2), (2.0, 0.4), (3.0, 0.3)]).with_mark(mark);
+        let figure = LinePlot::new("Accuracy", "epoch", "accuracy").series(series).draw().unwrap();
+        figure.svg().matches("<circle").count()
+    };
+    let plain = draw(None);
+    assert!(plain >= 3);
+    assert_eq!(draw(Some(1)), plain + 1);
+    // There is no such point.
+    assert_eq!(draw(Some(7)), plain);
+}

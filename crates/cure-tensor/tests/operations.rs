@@ -2,6 +2,7 @@
 //! every transpose against its operation: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use cure_tensor::ops::ChannelSum;
 use cure_tensor::{Tensor, ops};
 use proptest::prelude::*;
 
@@ -158,8 +159,10 @@ proptest! {
         let row = |t: &Tensor, channel: usize| t.host()[channel * length..][..length].to_vec();
         let (mean, variance) = ops::channel_moments(&x).unwrap();
         let centre: Vec<f32> = (0..c).map(|i| i as f32 - 1.0).collect();
-        let sums = ops::channel_sums(&x, None, None).unwrap();
-        let products = ops::channel_sums(&x, Some(&centre), Some(&y)).unwrap();
+        let product = ChannelSum::of(&x).about(&centre).times(&y);
+        let [sums, products] = ops::channel_sums([ChannelSum::of(&x), product]).unwrap();
+        let [alone] = ops::channel_sums([product]).unwrap();
+        prop_assert_eq!(&products, &alone);
         let terms = [(&x, &centre[..]), (&y, &[2.0; 5][..c]), (&z, &[-1.0; 5][..c])];
         for count in 1..=3 {
             let found = ops::channel_combination(&terms[..count], &centre).unwrap();
@@ -261,7 +264,7 @@ fn refusals_name_the_shapes() {
     for error in [
         ops::add(a.clone(), &b).unwrap_err(),
         ops::sample_dot(&a, &b).unwrap_err(),
-        ops::channel_sums(&a, None, Some(&b)).unwrap_err(),
+        ops::channel_sums([ChannelSum::of(&a).times(&b)]).unwrap_err(),
         ops::softmax_covariance(&a, &b).unwrap_err(),
         ops::concatenate(&[&a, &b]).unwrap_err(),
         ops::scale_samples(&a, &[1.0]).unwrap_err(),

@@ -82,7 +82,7 @@ fn others() -> u64 {
     let (x, y) = (noise(&[7, 5, 9, 11], 4), noise(&[7, 5, 9, 11], 5));
     let (mean, variance) = ops::channel_moments(&x).unwrap();
     let centre: Vec<f32> = mean.iter().map(|&value| value as f32).collect();
-    let sums = ops::channel_sums(&x, Some(&centre), Some(&y)).unwrap();
+    let [sums] = ops::channel_sums([ops::ChannelSum::of(&x).about(&centre).times(&y)]).unwrap();
     for values in [mean, variance, sums, ops::sample_l2(&x).unwrap()] {
         digest(&mut hash, &values.iter().map(|&value| value as f32).collect::<Vec<_>>());
     }

@@ -1,5 +1,5 @@
-//! What assembling a batch of 128 augmented CIFAR-sized images takes of a step of ResNet-20, which is
-//! what preparing it beside the step before can spare.
+//! What assembling a batch of 128 augmented CIFAR-sized images takes of a step of ResNet-20, which
+//! is what preparing it beside the step before can spare.
 //!
 //! `cargo run --release -p cure-training --example batches`
 #![allow(clippy::print_stdout)]

@@ -29,8 +29,7 @@ pub(crate) fn step(
     if parts == 1 {
         return objective.step_at(network, &batch.images, &batch.labels, at, streams, points);
     }
-    let mut sum: Option<StepOutcome> = None;
-    for part in 0..parts {
+    let mut step = |part: usize| -> Result<StepOutcome> {
         let range = part * samples / parts..(part + 1) * samples / parts;
         let rows: Vec<usize> = range.clone().collect();
         let images = ops::select(&batch.images, &rows)?;
@@ -40,15 +39,10 @@ pub(crate) fn step(
         let mut outcome =
             objective.step_at(network, &images, labels, at, &streams, points.as_ref())?;
         outcome.gradients = outcome.gradients.scaled(rows.len() as f32 / samples as f32);
-        sum = Some(match sum {
-            None => outcome,
-            Some(sum) => add(sum, &outcome)?,
-        });
-    }
-    match sum {
-        Some(sum) => Ok(sum),
-        None => objective.step_at(network, &batch.images, &batch.labels, at, streams, points),
-    }
+        Ok(outcome)
+    };
+    let first = step(0)?;
+    (1..parts).try_fold(first, |sum, part| add(sum, &step(part)?))
 }
 
 /// Both parts' contributions. Points of the next replay are those of one part after the other.

@@ -79,7 +79,7 @@ pub struct Best {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
-    /// No epoch was better for as many epochs as `patience` says.
+    /// As many measurements as `patience` says were no better than one before them.
     Patience,
     /// Catastrophic overfitting.
     Overfitting,
@@ -88,7 +88,7 @@ pub enum Ending {
 impl std::fmt::Display for Ending {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
-            Self::Patience => "no epoch was better for as many epochs as patience says",
+            Self::Patience => "as many measurements as patience says were no better",
             Self::Overfitting => "catastrophic overfitting",
         })
     }
@@ -107,6 +107,9 @@ pub struct Identity {
     pub normalization: Normalization,
     /// SHA-256 of everything in the configuration that decides the weights.
     pub configuration: String,
+    /// Whether convolutions take plain sums, which round otherwise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub plain_sums: bool,
     /// SHA-256 of the training and validation samples: their files and positions.
     pub data: String,
 }
@@ -245,6 +248,14 @@ impl Checkpoint {
             },
             ended: state.ended,
         })
+    }
+
+    /// What the run of a checkpoint is of, if the file is whole.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn read_identity(path: &Path) -> Result<Identity> {
+        Ok(decode(path)?.0.identity)
     }
 
     /// Where the run of a checkpoint stands, if the file is whole.

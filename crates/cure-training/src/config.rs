@@ -59,10 +59,14 @@ pub struct TrainingConfig {
     pub h: ValueSchedule,
     /// γ, the regulariser's weight; default 0. Only CURE uses it.
     pub gamma: ValueSchedule,
+    /// Take γ's regulariser in every so many steps only, with as many times its weight; default 1.
+    /// The other steps go without its passes.
+    #[serde(skip_serializing_if = "is_one")]
+    pub regularize_every: usize,
     /// Which epoch's weights are chosen; default `auto`.
     pub selection: Selection,
-    /// End the run when no epoch was better, by what is chosen by, than one so many epochs ago;
-    /// default never.
+    /// End the run when so many measurements of what is chosen by, one after the other, were no
+    /// better than the best before them; default never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// What is done about catastrophic overfitting, where there is a validation attack: `warn` (the
@@ -129,6 +133,7 @@ impl Default for TrainingConfig {
             average: None,
             h: ValueSchedule::Constant(0.0),
             gamma: ValueSchedule::Constant(0.0),
+            regularize_every: 1,
             selection: Selection::Auto,
             patience: None,
             on_overfitting: OnOverfitting::Warn,
@@ -158,6 +163,10 @@ impl TrainingConfig {
         at_least_one("epochs", self.epochs)?;
         at_least_one("batch", self.batch)?;
         at_least_one("accumulate", self.accumulate)?;
+        if self.accumulate > self.batch {
+            let accepted = format!("up to {}, the samples of a batch", self.batch);
+            return Err(TrainingError::setting("accumulate", self.accumulate, accepted));
+        }
         at_least_one("images_per_epoch", self.images_per_epoch.unwrap_or(1))?;
         at_least_one("keep_every", self.keep_every.unwrap_or(1))?;
         at_least_one("patience", self.patience.unwrap_or(1))?;

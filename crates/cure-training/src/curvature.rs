@@ -50,11 +50,6 @@ impl CurvatureOptions {
             false => Err(TrainingError::setting("curvature.h", self.h, "above 0")),
         }
     }
-
-    /// Whether it is due after an epoch, counted from 1.
-    pub(crate) fn is_due(&self, epoch: usize, epochs: usize) -> bool {
-        epoch.is_multiple_of(self.every) || epoch == epochs
-    }
 }
 
 /// Curvature of the loss around images: means over the sample, with H = ∇²ₓℓ, pixels in [0, 1].
@@ -72,7 +67,8 @@ pub struct Curvature {
 /// from its own stream, in every epoch the same.
 ///
 /// Each rank takes its share of the samples. `proceed` is asked before each measurement, with the
-/// number of them done and to do; if it says no on any rank, there is no result. Cost: 4 passes a direction and image.
+/// number of them done and to do; if it says no on any rank, there is no result. Cost: 4 passes a
+/// direction and image.
 pub(crate) fn measure(
     network: &Network,
     samples: &Dataset,

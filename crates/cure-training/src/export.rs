@@ -53,8 +53,9 @@ pub(crate) fn write(path: &Path, network: &Network, provenance: &Provenance<'_>)
 /// The longest header that the format allows, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// The epoch, counted from 1, after which exported weights were taken: those chosen at the end of the
-/// run in `folder` or, while there is no end, those chosen so far. Only the files' headers are read.
+/// The epoch, counted from 1, after which exported weights were taken: those chosen at the end of
+/// the run in `folder` or, while there is no end, those chosen so far. Only the files' headers are
+/// read.
 pub fn chosen_epoch(folder: &Path) -> Option<usize> {
     let files = ["weights.safetensors", "checkpoints/best.safetensors"];
     files.iter().find_map(|file| epoch_of(&folder.join(file)))

@@ -56,6 +56,8 @@ pub enum Event<'a> {
     },
     /// Catastrophic overfitting was found after an epoch. Shown, it is a sentence.
     Overfitting(&'a Overfitting),
+    /// Something is not as it should be and does not end the run: a sentence.
+    Warning(&'a str),
     /// An epoch is complete.
     EpochEnded {
         /// Its row of `metrics.jsonl`.

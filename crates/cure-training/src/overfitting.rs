@@ -3,9 +3,11 @@
 //! and Flammarion 2020).
 //!
 //! The rule. Both attacks run on the same validation samples at the same ε. Of the measured epochs
-//! so far the one with the highest PGD accuracy is the reference (the latest of equals). An epoch
-//! is overfitted where its PGD accuracy is below half of the reference's, and at least 10 points
-//! below it, while its FGSM accuracy is not below the reference's.
+//! so far the one with the highest PGD accuracy is the reference (the latest of equals), if that is
+//! at least 10 points above the share of their largest class: a network that gives one answer to
+//! everything comes to that share under any attack, and is no reference. An epoch is overfitted
+//! where its PGD accuracy is below half of the reference's, and at least 10 points below it, while
+//! its FGSM accuracy is not below the reference's.
 
 use std::fmt;
 
@@ -13,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// The PGD accuracy of an overfitted epoch is below this share of the best.
 const SHARE: f64 = 0.5;
-/// And this much below the best, so that small accuracies do not count. (Less what rounding does to
-/// a difference of fractions.)
+/// And this much below the best, so that small accuracies do not count; the reference is as much
+/// above chance. (Less what rounding does to a difference of fractions.)
 const FALL: f64 = 0.1 - 1e-9;
 
 /// What is done about it.
@@ -70,6 +72,11 @@ pub struct Attacked {
 }
 
 impl Attacked {
+    /// Whether this epoch can be the reference, where the largest class has a share of `chance`.
+    pub(crate) fn can_be_reference(&self, chance: f64) -> bool {
+        self.robust - chance >= FALL
+    }
+
     /// Whether this epoch is overfitted, by the rule above, if `best` is the reference.
     pub fn is_overfitted(&self, best: &Self) -> bool {
         self.robust < SHARE * best.robust
@@ -136,7 +143,7 @@ impl fmt::Display for Overfitting {
 mod tests {
     use super::*;
 
-    /// The epochs named in a history of (PGD, FGSM), in percent.
+    /// The epochs named in a history of (PGD, FGSM), in percent, where the largest class has 5 %.
     fn named(history: &[(u32, u32)]) -> Vec<usize> {
         let mut best: Option<Attacked> = None;
         let mut found = Vec::new();
@@ -146,7 +153,7 @@ mod tests {
             if best.is_some_and(|best| now.is_overfitted(&best)) {
                 found.push(now.epoch);
             }
-            if best.is_none_or(|best| now.robust >= best.robust) {
+            if best.is_none_or(|best| now.robust >= best.robust) && now.can_be_reference(0.05) {
                 best = Some(now);
             }
         }
@@ -165,5 +172,8 @@ mod tests {
         // Ten points that rounding makes a little less.
         assert_eq!(named(&[(17, 20), (7, 20)]), [2]);
         assert!(named(&[]).is_empty());
+        // A collapsed network answers one class, whatever the attack; then another one.
+        assert!(named(&[(14, 14), (2, 20)]).is_empty());
+        assert_eq!(named(&[(15, 15), (2, 20)]), [2]);
     }
 }

@@ -11,9 +11,9 @@ use crate::schedule::{LearningRate, ValueSchedule};
 
 /// The recipe called `name`.
 ///
-/// * `paper`: section 4 of the paper: L_r = ‖Δg‖², γ = 4, h in five equal steps 0.3, 0.6, … 1.5 over
-///   the first five epochs, Adam 1e-4 → 1e-6, 20 epochs. The paper gives no scale for h and γ; pixels in [0, 1] here, where
-///   h = 1.5 is a long step and training is known to be fragile.
+/// * `paper`: section 4 of the paper: L_r = ‖Δg‖², γ = 4, h in five equal steps 0.3, 0.6, … 1.5
+///   over the first five epochs, Adam 1e-4 → 1e-6, 20 epochs. The paper gives no scale for h and γ;
+///   pixels in [0, 1] here, where h = 1.5 is a long step and training is known to be fragile.
 /// * `authors-2021`: the authors' published code: L_r = ‖Δg‖ and h over normalised inputs, γ = 4,
 ///   h = 0.1 → 3 over five epochs, Adam 8e-4 falling tenfold after epochs 7 and 14, batch 1024, no
 ///   augmentation, 20 epochs, BatchNorm in training mode but in the pass that finds z. Its log

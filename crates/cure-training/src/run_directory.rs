@@ -9,14 +9,14 @@ use cure_network::Network;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Identity};
+use crate::config_file::read_configuration;
 use crate::error::{Result, TrainingError};
 use crate::file;
-use crate::metrics::EpochRow;
+use crate::rows::METRICS;
 use crate::tensorboard;
 
 const CONFIGURATION: &str = "config.toml";
-const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
 /// Any of these makes a folder one that holds a run.
@@ -51,13 +51,28 @@ impl RunDirectory {
             TrainingError::Configuration { path: path.join(CONFIGURATION), reason }
         })?;
         check_free(path)?;
+        let is_new = !path.exists();
         std::fs::create_dir_all(path).map_err(TrainingError::io("create", path))?;
-        let run = Self { path: path.to_owned(), lock: Some(lock(path)?) };
+        // Removes the folder only where it is empty again.
+        let leave = |error| {
+            let _ = is_new.then(|| std::fs::remove_dir(path));
+            error
+        };
+        let run = Self { path: path.to_owned(), lock: Some(lock(path).map_err(leave)?) };
         // Again under the lock: another process may have been quicker.
         check_free(path)?;
-        let checkpoints = path.join(CHECKPOINTS);
-        std::fs::create_dir(&checkpoints).map_err(TrainingError::io("create", &checkpoints))?;
-        file::replace_text(&path.join(CONFIGURATION), &text)?;
+        // The configuration first: what a killed process leaves is then a run that says so.
+        let (configuration, checkpoints) = (path.join(CONFIGURATION), path.join(CHECKPOINTS));
+        let filled = file::replace_text(&configuration, &text).and_then(|()| {
+            std::fs::create_dir_all(&checkpoints).map_err(TrainingError::io("create", &checkpoints))
+        });
+        if let Err(error) = filled {
+            // Best effort: whoever tries again finds the folder as it was.
+            let _ = std::fs::remove_file(&configuration);
+            let _ = std::fs::remove_dir(&checkpoints);
+            let _ = std::fs::remove_file(path.join(LOCK));
+            return Err(leave(error));
+        }
         Ok(run)
     }
 
@@ -83,8 +98,8 @@ impl RunDirectory {
         Ok(run)
     }
 
-    /// The folder of a run that the first rank writes, for another one: it reads checkpoints and writes
-    /// nothing.
+    /// The folder of a run that the first rank writes, for another one: it reads checkpoints and
+    /// writes nothing.
     pub fn follow(path: &Path) -> Self {
         Self { path: path.to_owned(), lock: None }
     }
@@ -163,12 +178,23 @@ impl RunDirectory {
     /// [`TrainingError::Checkpoint`] naming the file that is damaged and, if there is one, the
     /// older one that is whole.
     pub fn checkpoint(&self, like: &Network) -> Result<Option<Checkpoint>> {
+        self.newest(|path| Checkpoint::read(path, like))
+    }
+
+    /// What the run is of, by its newest checkpoint; `None` before the first.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::checkpoint`].
+    pub fn identity(&self) -> Result<Option<Identity>> {
+        self.newest(Checkpoint::read_identity)
+    }
+
+    fn newest<T>(&self, read: impl Fn(&Path) -> Result<T>) -> Result<Option<T>> {
         let (last, previous) = (self.last(), self.previous());
         if !last.is_file() {
-            let older = previous.is_file().then(|| Checkpoint::read(&previous, like));
-            return older.transpose();
+            return previous.is_file().then(|| read(&previous)).transpose();
         }
-        match Checkpoint::read(&last, like) {
+        match read(&last) {
             Err(TrainingError::Checkpoint { path, reason }) => {
                 let remedy = match Checkpoint::read_position(&previous) {
                     Ok(position) => format!(
@@ -183,83 +209,6 @@ impl RunDirectory {
             other => other.map(Some),
         }
     }
-
-    /// The rows of `metrics.jsonl`, up to a line that was cut off when a process died.
-    ///
-    /// # Errors
-    /// [`TrainingError::Io`].
-    pub fn metrics(&self) -> Result<Vec<EpochRow>> {
-        let path = self.path.join(METRICS);
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(TrainingError::io("read", &path))?,
-        };
-        Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
-    }
-
-    /// Keeps the rows of the first `epochs` epochs: those after a checkpoint will come again.
-    ///
-    /// # Errors
-    /// [`TrainingError::Io`].
-    pub fn cut_metrics(&self, epochs: usize) -> Result<()> {
-        if !self.writes() {
-            return Ok(());
-        }
-        let mut rows = self.metrics()?;
-        rows.retain(|row| row.epoch <= epochs);
-        let lines: Vec<String> = rows.iter().map(|row| self.line(row)).collect::<Result<_>>()?;
-        file::replace_text(&self.path.join(METRICS), &lines.concat())?;
-        tensorboard::rewrite(&self.path.join(tensorboard::FILE), &rows)
-    }
-
-    /// Adds a row to `metrics.jsonl` and to the event file.
-    ///
-    /// # Errors
-    /// [`TrainingError::Io`].
-    pub fn append(&self, row: &EpochRow) -> Result<()> {
-        if !self.writes() {
-            return Ok(());
-        }
-        let path = self.path.join(METRICS);
-        let line = self.line(row)?;
-        let write = || {
-            let mut file = File::options().append(true).create(true).open(&path)?;
-            file.write_all(line.as_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(TrainingError::io("write", &path))?;
-        tensorboard::append(&self.path.join(tensorboard::FILE), &self.metrics()?)
-    }
-
-    fn line(&self, row: &EpochRow) -> Result<String> {
-        let text = serde_json::to_string(row)
-            .map_err(|error| TrainingError::io("write", self.path.join(METRICS))(error.into()))?;
-        Ok(text + "\n")
-    }
-}
-
-/// Reads a TOML file into a configuration.
-///
-/// # Errors
-/// [`TrainingError::Configuration`] with the line and the known keys;
-/// [`TrainingError::Io`].
-pub fn read_configuration<C: DeserializeOwned>(path: &Path) -> Result<C> {
-    let text = std::fs::read_to_string(path).map_err(TrainingError::io("read", path))?;
-    parse_configuration(path, &text)
-}
-
-/// Reads a TOML text, which errors call `path`, into a configuration.
-///
-/// # Errors
-/// [`TrainingError::Configuration`] with the line and the known keys.
-pub fn parse_configuration<C: DeserializeOwned>(path: &Path, text: &str) -> Result<C> {
-    toml::from_str(text).map_err(|error: toml::de::Error| {
-        // One sentence: the parser's own rendering quotes the line over several.
-        let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
-        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let reason = format!("{place}{}", error.message());
-        TrainingError::Configuration { path: path.to_owned(), reason }
-    })
 }
 
 /// Whether some process holds the lock of the run in `folder`. Ask only of a run that has not said
@@ -270,7 +219,10 @@ pub fn is_being_written(folder: &Path) -> bool {
 }
 
 fn check_free(path: &Path) -> Result<()> {
-    match TRACES.iter().find(|trace| path.join(trace).exists()) {
+    // An empty folder holds no checkpoint of any run.
+    let is_empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut all| all.next().is_none());
+    let holds = |trace: &&&str| path.join(trace).exists() && !is_empty(&path.join(trace));
+    match TRACES.iter().find(holds) {
         Some(found) => {
             Err(TrainingError::Occupied { path: path.to_owned(), found: (*found).to_owned() })
         }
@@ -303,6 +255,10 @@ fn lock(path: &Path) -> Result<File> {
         file.rewind()?;
         writeln!(file, "{}", std::process::id())
     };
-    note().map_err(TrainingError::io("write", &place))?;
+    if let Err(source) = note() {
+        // The lock is held, so the file is nobody else's.
+        let _ = std::fs::remove_file(&place);
+        return Err(TrainingError::Io { action: "write", path: place, source });
+    }
     Ok(file)
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::TrainingConfig;
 use crate::error::{Result, TrainingError};
 use crate::overfitting::OnOverfitting;
+use crate::validation::is_due;
 
 /// Which epoch's weights a run chooses. Of equal epochs it is the latest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,23 @@ pub enum Selection {
     BestClean,
     /// The last epoch.
     Last,
+}
+
+impl std::str::FromStr for Selection {
+    type Err = TrainingError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "best-robust" => Ok(Self::BestRobust),
+            "best-clean" => Ok(Self::BestClean),
+            "last" => Ok(Self::Last),
+            _ => {
+                let accepted = "auto, best-robust, best-clean or last";
+                Err(TrainingError::setting("selection", format!("`{text}`"), accepted))
+            }
+        }
+    }
 }
 
 impl TrainingConfig {
@@ -41,11 +59,24 @@ impl TrainingConfig {
                             selection to auto, best-robust or best-clean";
             return Err(TrainingError::setting("patience", patience, accepted));
         }
-        if self.on_overfitting != OnOverfitting::Warn && self.attack().is_none() {
-            let accepted = "warn without a validation attack, which is what would find it";
-            return Err(TrainingError::setting("on_overfitting", self.on_overfitting, accepted));
+        let accepted = match self.attack() {
+            _ if self.on_overfitting == OnOverfitting::Warn => return Ok(()),
+            None => "warn without a validation attack, which is what would find it",
+            Some(attack) if attack.fgsm().is_none() => {
+                "warn where the validation attack is FGSM itself, beside which it would be found: \
+                 validate under a stronger one, as `pgd:eps=8/255,steps=10`"
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(TrainingError::setting("on_overfitting", self.on_overfitting, accepted))
+    }
+
+    /// Whether what is chosen by is measured after an epoch, counted from 1.
+    pub(crate) fn is_measured(&self, epoch: usize) -> bool {
+        match (self.criterion(), self.attack()) {
+            (Selection::BestRobust, Some(attack)) => is_due(attack.every, epoch, self.epochs),
+            (criterion, _) => criterion == Selection::BestClean,
         }
-        Ok(())
     }
 
     /// What is chosen by, with `auto` resolved.

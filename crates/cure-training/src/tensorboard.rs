@@ -2,9 +2,9 @@
 //!
 //! The file is a sequence of TFRecords: the length of the data as 8 bytes, its masked CRC-32C, the
 //! data, their masked CRC-32C, all little-endian. Each record is an `Event` of TensorFlow's
-//! `event.proto` in Protocol Buffers' wire format, written by hand: `wall_time` = 1 (double), `step` =
-//! 2 (varint), and `file_version` = 3 in the first record or `summary` = 5 in those of the epochs, a
-//! list of `value` = 1 with `tag` = 1 and `simple_value` = 2 (float).
+//! `event.proto` in Protocol Buffers' wire format, written by hand: `wall_time` = 1 (double),
+//! `step` = 2 (varint), and `file_version` = 3 in the first record or `summary` = 5 in those of the
+//! epochs, a list of `value` = 1 with `tag` = 1 and `simple_value` = 2 (float).
 //!
 //! Wall times are the run's beginning plus the seconds it has trained. So the file follows from the
 //! rows and its own first record: what is appended epoch by epoch and what is written anew when a

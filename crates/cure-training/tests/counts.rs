@@ -1,5 +1,6 @@
-//! What a step costs, counted instead of timed: passes of the convolutions, the path each layer takes, and
-//! buffers. A pass too many, a fast path lost or memory no longer used again is found here.
+//! What a step costs, counted instead of timed: passes of the convolutions, the path each layer
+//! takes, and buffers. A pass too many, a fast path lost or memory no longer used again is found
+//! here.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -71,8 +72,8 @@ fn cure(loss_mode: BatchNormMode, recompute: bool) -> Objective {
     Objective::Cure(CureOptions { loss_mode, recompute, ..CureOptions::default() })
 }
 
-/// Passes of one operation, in multiply-adds of the whole network; the first layer's are told apart, since
-/// nobody asks for the gradient of the images in a pass for parameters.
+/// Passes of one operation, in multiply-adds of the whole network; the first layer's are told
+/// apart, since nobody asks for the gradient of the images in a pass for parameters.
 fn check_passes(name: &str, objective: &Objective, [forward, back, images, weights]: [u64; 4]) {
     let macs = network(name).multiply_adds() * BATCH as u64;
     let [record, _] = steps(name, objective, 1);
@@ -114,7 +115,8 @@ fn passes_of_a_step() {
 #[test]
 fn passes_of_every_objective() {
     let _counting = COUNTING.lock().unwrap();
-    // Forward, back, of it as far as the images, weights; in the table: all of the first, second and last.
+    // Forward, back, of it as far as the images, weights; in the table: all of the first, second
+    // and last.
     for (spec, passes, sum) in [
         ("standard", [1, 1, 0, 1], 3),
         ("cure", [5, 5, 2, 5], 15),
@@ -178,8 +180,8 @@ fn buffers_of_a_step() {
     }
 }
 
-/// All that is asked of the allocator by a later step on one thread: lists of shapes and of tiles, small
-/// tensors, nothing that grows with the activations, which come from the pool.
+/// All that is asked of the allocator by a later step on one thread: lists of shapes and of tiles,
+/// small tensors, nothing that grows with the activations, which come from the pool.
 #[test]
 fn allocations_of_a_step() {
     let _counting = COUNTING.lock().unwrap();

@@ -11,8 +11,9 @@ use cure_training::{
     RunDirectory, TrainingConfig, train,
 };
 
-/// Run by the next test in a process of its own, which dies in the middle of an epoch without a chance to
-/// clean up, as under `kill -9`: in the second, before the run is rolled back, or in the third, behind it.
+/// Run by the next test in a process of its own, which dies in the middle of an epoch without a
+/// chance to clean up, as under `kill -9`: in the second, before the run is rolled back, or in the
+/// third, behind it.
 #[test]
 #[ignore = "kills its process"]
 fn child_that_dies() {
@@ -50,7 +51,8 @@ fn a_killed_run_resumes_to_the_same_weights() {
         .filter(|found| found.consequence == Consequence::RolledBack && found.best.epoch == 1)
         .map(|found| found.roll_backs)
         .collect();
-    assert_eq!(roll_backs, [1, 2, 3], "{:?}", finished.rows);
+    // The last epoch is as overfitted, but the run ends with it.
+    assert_eq!(roll_backs, [1, 2], "{:?}", finished.rows);
     // It died in a step before that step's checkpoint: 6 batches an epoch.
     for (step, position) in
         [(10, Position { epoch: 1, batch: 3 }), (17, Position { epoch: 2, batch: 4 })]
@@ -88,36 +90,60 @@ fn a_killed_run_resumes_to_the_same_weights() {
 #[test]
 fn a_roll_back_returns_to_what_was_kept_and_comes_to_an_end() {
     let root = tempfile::tempdir().unwrap();
+    let at = |path: &Path| {
+        let run = RunDirectory::resume(path).unwrap();
+        run.checkpoint(&common::residual(0)).unwrap().unwrap()
+    };
     let outcome = |name: &str, config: TrainingConfig| {
         let path = root.path().join(name);
         common::start_overfitting(&path, &config);
-        let kept = RunDirectory::resume(&path).unwrap().checkpoint(&common::residual(0));
-        let kept = kept.unwrap().unwrap().watch.kept.unwrap();
         let Outcome::Finished(finished) = resume(&path, None).unwrap() else {
             panic!("interrupted")
         };
-        let run = RunDirectory::resume(&path).unwrap();
-        let end = run.checkpoint(&common::residual(0)).unwrap().unwrap();
-        (kept, finished, end)
+        (finished, at(&path))
     };
-    let (kept, finished, end) = outcome("back", everything());
+    let path = root.path().join("back");
+    common::start_overfitting(&path, &everything());
+    let kept = at(&path).watch.kept.unwrap();
+    let (training, validation) = digits();
+    let mut run = RunDirectory::resume(&path).unwrap();
+    let mut until_the_second = |event: &Event<'_>| match event {
+        Event::EpochEnded { row, .. } if row.epoch == 2 => Control::Stop,
+        _ => Control::Continue,
+    };
+    let (network, config) = (common::residual(1), everything());
+    let observer = &mut until_the_second;
+    train(network, &training, Some(&validation), &config, &mut run, observer).unwrap();
+    drop(run);
+    let end = at(&path);
+    assert_eq!((end.position.epoch, end.watch.roll_backs), (2, 2));
     assert!(end.moment.network.tensors() == kept.network.tensors());
     assert!(end.moment.optimizer.state(&kept.network) == kept.optimizer.state(&kept.network));
     assert_eq!(end.moment.optimizer.steps(), 6);
     let average = |moment: &Moment| moment.average.as_ref().unwrap().network().state();
     assert!(average(&end.moment) == average(&kept));
+
+    // The run ends with the third epoch's weights, overfitted or not, and says so.
+    let Outcome::Finished(finished) = resume(&path, None).unwrap() else { panic!("interrupted") };
+    assert_eq!((finished.rows.len(), finished.ended), (3, None));
+    assert_eq!(finished.rows[2].overfitting.unwrap().consequence, Consequence::Stopped);
+    let end = at(&path);
+    assert_eq!((end.moment.optimizer.steps(), end.watch.roll_backs), (12, 2));
+    assert!(finished.last.state() != average(&kept));
+    let exported = cure_network::weights::read(&path.join("weights-last.safetensors")).unwrap();
+    let provenance = exported.metadata.unwrap().provenance.unwrap();
+    assert!(provenance.contains("\"epoch\":3"), "{provenance}");
     // Each epoch has data of its own: the steps from the same weights differ.
     assert_ne!(finished.rows[1].loss, finished.rows[2].loss);
-    assert_eq!((finished.rows.len(), finished.ended), (3, None));
 
-    let (_, finished, end) = outcome("once", TrainingConfig { roll_backs: 1, ..everything() });
+    let (finished, end) = outcome("once", TrainingConfig { roll_backs: 1, ..everything() });
     assert_eq!((finished.rows.len(), finished.ended), (2, Some(Ending::Overfitting)));
     assert_eq!(end.watch.roll_backs, 1);
     let stop = TrainingConfig { on_overfitting: OnOverfitting::Stop, ..everything() };
-    let (_, finished, _) = outcome("stop", stop);
+    let (finished, _) = outcome("stop", stop);
     assert_eq!((finished.rows.len(), finished.ended), (1, Some(Ending::Overfitting)));
     let warn = TrainingConfig { on_overfitting: OnOverfitting::Warn, ..everything() };
-    let (_, finished, _) = outcome("warn", warn);
+    let (finished, _) = outcome("warn", warn);
     assert_eq!((finished.rows.len(), finished.ended), (3, None));
     let sentence = finished.rows[2].overfitting.unwrap().to_string();
     for part in ["catastrophic overfitting in epoch 3", "after 100.0 % in epoch 1", "goes on"] {

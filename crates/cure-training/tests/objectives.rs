@@ -1,5 +1,5 @@
-//! Every objective: its gradient against central differences in θ, its descent on the digits, and its bits
-//! for any number of threads.
+//! Every objective: its gradient against central differences in θ, its descent on the digits, and
+//! its bits for any number of threads.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -11,8 +11,9 @@ use cure_tensor::{Tensor, ops};
 use cure_training::{EpochValues, Optimizer, OptimizerOptions, SampleStreams, objectives};
 use rand::{RngExt, SeedableRng};
 
-/// Along each parameter tensor's own gradient the derivative is its norm: the largest signal there is. A
-/// gradient with entries missing passes that, but not along a direction that has nothing to do with it.
+/// Along each parameter tensor's own gradient the derivative is its norm: the largest signal there
+/// is. A gradient with entries missing passes that, but not along a direction that has nothing to
+/// do with it.
 #[test]
 fn gradients_are_exact_with_the_points_held() {
     let (network, points) = (network(), points(COUNT));
@@ -64,8 +65,8 @@ fn unit(shape: &[usize], seed: usize) -> Tensor {
     ops::scale((1.0 / norm) as f32, direction)
 }
 
-/// A network that has learned its samples has input gradients of any shortness: directions and their
-/// derivatives must survive, exact where there is a direction to speak of.
+/// A network that has learned its samples has input gradients of any shortness: directions and
+/// their derivatives must survive, exact where there is a direction to speak of.
 #[test]
 fn gradients_shorter_than_single_precision_divides_by() {
     let (images, weight) = (images(COUNT), network().parameters().len() - 2);

@@ -11,8 +11,8 @@ use cure_training::{
     CureOptions, EpochValues, Objective, SampleStreams, StepOutcome, TrainingConfig,
 };
 
-/// The perturbed loss is one more point of CURE: without it nothing changes, and its gradient is that of
-/// adversarial training at CURE's second point.
+/// The perturbed loss is one more point of CURE: without it nothing changes, and its gradient is
+/// that of adversarial training at CURE's second point.
 #[test]
 fn cure_with_the_perturbed_loss() {
     let network = network();
@@ -41,7 +41,8 @@ fn cure_with_the_perturbed_loss() {
     assert_eq!(without_clean.correct, adversarial.correct);
 }
 
-/// With ∇ℓ(x) held the gradient of the squared L_r is that of ⟨v, ∇ℓ(x + hz)⟩, v = 2Δg, by differences in θ.
+/// With ∇ℓ(x) held the gradient of the squared L_r is that of ⟨v, ∇ℓ(x + hz)⟩, v = 2Δg, by
+/// differences in θ.
 #[test]
 fn cure_with_the_first_gradient_held() {
     let (network, there) = (network(), points(COUNT));
@@ -131,7 +132,51 @@ fn objectives_that_another_one_contains() {
     assert_eq!(second.gradients.tensors(), trained.gradients.tensors());
 }
 
-/// The weights that adversarial weight perturbation looks at have a higher loss, and lie where it says.
+/// A share of the samples is trained on as it is: which ones is drawn by sample, so the batch does
+/// not matter, and the rest stands where the attack takes it without the others.
+#[test]
+fn mixed_batches_are_clean_and_attacked_samples_together() {
+    let network = network();
+    let on = |spec: &str, rows: &[usize]| {
+        let labels: Vec<usize> = rows.iter().map(|row| row % 5).collect();
+        let streams = SampleStreams { seed: 5, epoch: 2, indices: rows };
+        let chosen = ops::select(&images(16), rows).unwrap();
+        objective(spec).step(&mut network.clone(), &chosen, &labels, &AT, &streams).unwrap().loss
+    };
+    let all: Vec<usize> = (0..16).collect();
+    let standard = |rows: &[usize]| on("standard:loss_mode=eval", rows);
+    for base in [
+        "pgd-at:eps=0.1,steps=2",
+        "fgsm-at:eps=0.1",
+        "fgsm-rs:eps=0.1",
+        "n-fgsm:eps=0.1",
+        "deepfool:steps=5",
+    ] {
+        let base = format!("{base},loss_mode=eval");
+        assert_eq!(on(&format!("{base},clean=0"), &all), on(&base, &all), "{base}");
+        let mixed = format!("{base},clean=0.5");
+        let (mut clean, mut expected) = (0, 0.0);
+        for row in all.chunks(1) {
+            let (found, plain, attacked) = (on(&mixed, row), standard(row), on(&base, row));
+            assert!(found == plain || found == attacked, "{mixed}, {row:?}");
+            clean += usize::from(found == plain);
+            expected += found;
+        }
+        // DeepFool leaves what is misclassified where it is.
+        let at_rest = base.starts_with("deepfool");
+        assert!(at_rest || (4..=12).contains(&clean), "{mixed}: {clean} clean");
+        let whole = on(&mixed, &all);
+        assert!((whole / expected - 1.0).abs() < 1e-5, "{mixed}: {whole} for {expected}");
+        let nearly_all = on(&format!("{base},clean=0.999999"), &all);
+        assert!((nearly_all / standard(&all) - 1.0).abs() < 1e-6, "{base}");
+        let text = format!("{base},clean=1");
+        let refusal = text.parse::<Objective>().unwrap_err().to_string();
+        assert!(refusal.contains("clean is 1; accepted is 0 or more and below 1"), "{refusal}");
+    }
+}
+
+/// The weights that adversarial weight perturbation looks at have a higher loss, and lie where it
+/// says.
 #[test]
 fn weight_perturbation_goes_up() {
     let (network, points) = (network(), points(COUNT));

@@ -86,7 +86,8 @@ fn attacks_climb_and_stay_in_the_ball() {
     }
 }
 
-/// Each of the two is higher where it was climbed than where the other one was, from the same starts.
+/// Each of the two is higher where it was climbed than where the other one was, from the same
+/// starts.
 #[test]
 fn trades_climbs_its_divergence_and_mart_the_loss() {
     let sum = |values: Vec<f64>| values.iter().sum::<f64>();
@@ -166,7 +167,8 @@ fn cure_with_noise_is_n_fgsm() {
         assert!(most > 0.95 * noise * EPS && most < noise * EPS + 1e-6, "{noise}: {most}");
     }
     let points = cure(1.0);
-    // Of noise within ε and a step of ε the step has the sign of the sum: taken back it leaves x + η.
+    // Of noise within ε and a step of ε the step has the sign of the sum: taken back it leaves x +
+    // η.
     let change = ops::subtract(&points, &images(COUNT)).unwrap();
     let back = |change: &f32| -change.signum() * EPS as f32;
     let back = Tensor::new(points.shape(), change.host().iter().map(back).collect()).unwrap();

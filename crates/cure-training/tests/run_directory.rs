@@ -3,10 +3,12 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{everything, residual, result, resume, short, start};
 use cure_training::{
-    Checkpoint, CureOptions, Objective, OptimizerOptions, Outcome, RunDirectory, TrainingConfig,
-    TrainingError, Validation,
+    Checkpoint, Control, CureOptions, Event, Objective, OptimizerOptions, Outcome, RunDirectory,
+    TrainingConfig, TrainingError, Validation, train,
 };
 use proptest::prelude::*;
 
@@ -72,7 +74,14 @@ fn a_key_that_is_not_known_is_named() {
         ("epoch = 3", "unknown field `epoch`"),
         ("[validation]\nfraction = 0.1", "unknown field `fraction`"),
         ("[optimizer]\nkind = \"adam\"\nmomentum = 0.9", "unknown field `momentum`"),
-        ("[objective]\nmethod = \"cure\"\nsquare = true", "unknown field `square`"),
+        (
+            "epochs = 3\n\n[objective]\nmethod = \"cure\"\nsquare = true",
+            "line 5: unknown field `square` of `cure`; accepted are `method`, `direction`, ",
+        ),
+        (
+            "[training.objective]\nclean = 0.5\nmethod = \"trades\"\neps = 0.1",
+            "line 2: unknown field `clean` of `trades`",
+        ),
         ("[objective]\nmethod = \"standard\"\nsquared = true", "unknown field `squared`"),
         ("[objective]\nmethod = \"pure\"", "unknown variant `pure`"),
         ("h = \"linear:0..1\"", "linear:FROM..TO@EPOCHS"),
@@ -131,6 +140,74 @@ fn checkpoint_bytes() -> &'static [u8] {
         start(folder.path(), &short(), Some(1)).unwrap();
         std::fs::read(folder.path().join("checkpoints/last.safetensors")).unwrap()
     })
+}
+
+/// What a process leaves that ends while it makes the folder is no run that stands in the way.
+#[test]
+fn a_folder_that_could_not_be_filled_is_free() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("run");
+    std::fs::create_dir_all(path.join(".config.toml.partial")).unwrap();
+    let error = RunDirectory::create(&path, &short()).unwrap_err();
+    assert!(matches!(error, TrainingError::Io { .. }), "{error}");
+    let left = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), [".config.toml.partial"]);
+    std::fs::remove_dir(path.join(".config.toml.partial")).unwrap();
+    std::fs::create_dir(path.join("checkpoints")).unwrap();
+    drop(RunDirectory::create(&path, &short()).unwrap());
+    assert!(matches!(RunDirectory::create(&path, &short()), Err(TrainingError::Occupied { .. })));
+}
+
+/// Goes on with a run of [`short`]: the sentences that it warns with.
+fn warnings(path: &Path) -> Vec<String> {
+    let mut run = RunDirectory::resume(path).unwrap();
+    let (training, validation) = common::digits();
+    let mut sentences = Vec::new();
+    let mut observer = |event: &Event<'_>| {
+        if let Event::Warning(sentence) = event {
+            sentences.push(sentence.to_string());
+        }
+        Control::Continue
+    };
+    let (network, config) = (residual(1), short());
+    train(network, &training, Some(&validation), &config, &mut run, &mut observer).unwrap();
+    sentences
+}
+
+/// Only a last line that was cut off is as it should be; no other damage takes rows with it.
+#[test]
+fn damaged_rows_are_kept_and_told() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path();
+    start(path, &short(), None).unwrap();
+    let metrics = path.join("metrics.jsonl");
+    let whole = std::fs::read(&metrics).unwrap();
+    let rows: Vec<&[u8]> = whole.split_inclusive(|&byte| byte == b'\n').collect();
+    let epochs = || -> Vec<usize> {
+        let run = RunDirectory::resume(path).unwrap();
+        run.metrics().unwrap().iter().map(|row| row.epoch).collect()
+    };
+    for torn in [&b"{\"epoch\":4,\"lo"[..], b"\xff\xfe"] {
+        std::fs::write(&metrics, [&whole, torn].concat()).unwrap();
+        assert!(warnings(path).is_empty());
+        assert!(std::fs::read(&metrics).unwrap() == whole);
+    }
+    // A line that is not text, in the middle of a finished run.
+    let damaged = [rows[0], b"{\"epoch\":2,\xff\n", rows[2]].concat();
+    std::fs::write(&metrics, &damaged).unwrap();
+    let sentences = warnings(path);
+    let [sentence] = &sentences[..] else { panic!("{sentences:?}") };
+    for part in ["cannot be read: 2; epochs that have no row: 2", "metrics.jsonl.damaged`, and"] {
+        assert!(sentence.contains(part), "{sentence}");
+    }
+    assert!(std::fs::read(path.join("metrics.jsonl.damaged")).unwrap() == damaged);
+    assert_eq!(epochs(), [1, 3]);
+    // The gap stays one; the file that was kept stays as well, whatever comes after it.
+    assert!(warnings(path)[0].contains("no row: 2): the run goes on"));
+    std::fs::write(&metrics, [b"\n", rows[1], rows[2]].concat()).unwrap();
+    assert!(warnings(path)[0].contains("metrics.jsonl.damaged-2`, and"));
+    assert!(std::fs::read(path.join("metrics.jsonl.damaged")).unwrap() == damaged);
+    assert_eq!(epochs(), [2, 3]);
 }
 
 /// A place that cannot be written ends the run with one error, and what was there stays.

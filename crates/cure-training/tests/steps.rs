@@ -6,8 +6,9 @@ mod common;
 use common::{digits, go_on, named, residual, short, start};
 use cure_network::{Network, Role};
 use cure_training::{
-    BatchNormMode, CureOptions, Ending, EpochRow, Finished, Objective, Outcome, RunDirectory,
-    TrainingConfig, Validation, train,
+    BatchNormMode, CureOptions, CurvatureOptions, Ending, EpochRow, Finished, Objective,
+    OnOverfitting, Outcome, RunDirectory, Selection, TrainingConfig, Validation, ValidationAttack,
+    Watch, train,
 };
 
 fn finished(config: &TrainingConfig) -> Finished {
@@ -40,8 +41,8 @@ fn parts_add_up_to_the_batch_where_samples_do_not_see_each_other() {
         ..short()
     };
     let whole = finished(&config);
-    // Parts of 16 and 17, of one sample each, and more parts than samples.
-    for accumulate in [3, 50, 99] {
+    // Parts of 16 and 17, and of one sample each; the last batch has fewer samples than parts.
+    for accumulate in [3, 50] {
         let parts = finished(&TrainingConfig { accumulate, ..config.clone() });
         let difference = difference(&whole.last, &parts.last);
         assert!(difference < 1e-4, "{accumulate} parts: {difference}");
@@ -135,6 +136,58 @@ fn a_run_without_progress_ends_early_and_stays_ended() {
         // Of equal epochs the latest is chosen; it is no better for it.
         assert_eq!(finished.chosen_epoch, 3);
     }
+}
+
+/// A run of [`named`]'s `mlp` that stands still, its attack after every so many epochs.
+fn standing_still(config: TrainingConfig, every: usize) -> (Finished, Watch) {
+    let folder = tempfile::tempdir().unwrap();
+    let attack = ValidationAttack {
+        samples: 20,
+        every,
+        ..ValidationAttack::new("pgd:eps=8/255,steps=2,random-start=false".parse().unwrap())
+    };
+    let config = TrainingConfig {
+        epochs: 20,
+        learning_rate: "1e-12".parse().unwrap(),
+        images_per_epoch: Some(50),
+        patience: Some(2),
+        on_overfitting: OnOverfitting::RollBack,
+        validation: Some(Validation { attack: Some(attack), ..Validation::default() }),
+        curvature: Some(CurvatureOptions { every: 5, samples: 4, draws: 1, h: 0.1 }),
+        ..config
+    };
+    let (training, validation) = digits();
+    let mut run = RunDirectory::create(folder.path(), &config).unwrap();
+    let network = named("mlp", 1);
+    let outcome = train(network, &training, Some(&validation), &config, &mut run, &mut go_on);
+    let Outcome::Finished(finished) = outcome.unwrap() else { panic!("interrupted") };
+    let end = run.checkpoint(&named("mlp", 1)).unwrap().unwrap();
+    (finished, end.watch)
+}
+
+/// What is chosen by is measured after epochs 3, 6 and 9: two of them are no better than the first.
+#[test]
+fn patience_counts_measurements_and_the_end_has_all_of_them() {
+    let attacked = |finished: &Finished| -> Vec<usize> {
+        let rows = finished.rows.iter().filter(|row| row.validation_robust_accuracy.is_some());
+        rows.map(|row| row.epoch).collect()
+    };
+    let curvature = |finished: &Finished| -> Vec<usize> {
+        let rows = finished.rows.iter().filter(|row| row.curvature.is_some());
+        rows.map(|row| row.epoch).collect()
+    };
+    let (finished, watch) = standing_still(TrainingConfig::default(), 3);
+    assert_eq!((finished.rows.len(), finished.ended), (9, Some(Ending::Patience)));
+    assert_eq!(finished.chosen_epoch, 9);
+    assert_eq!((attacked(&finished), curvature(&finished)), (vec![3, 6, 9], vec![5, 9]));
+    // A network that has learnt nothing is no reference for overfitting.
+    assert!(watch.best.is_none() && watch.kept.is_none(), "{:?}", watch.best);
+
+    // Clean accuracy is measured after every epoch, the attack was not due yet.
+    let clean = TrainingConfig { selection: Selection::BestClean, ..TrainingConfig::default() };
+    let (finished, _) = standing_still(clean, 4);
+    assert_eq!((finished.rows.len(), finished.ended), (3, Some(Ending::Patience)));
+    assert_eq!((attacked(&finished), curvature(&finished)), (vec![3], vec![3]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Gradients of a whole network on transformed tiles against the same with plain sums, which have
-//! tests of their own against central differences and PyTorch. A smooth network shows rounding alone;
-//! one of ReLUs could jump where rounding moves a value across zero.
+//! tests of their own against central differences and PyTorch. A smooth network shows rounding
+//! alone; one of ReLUs could jump where rounding moves a value across zero.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use cure_network::{Architecture, Family, Gradients, Network, Normalization, Shortcut};
@@ -38,7 +38,8 @@ fn tiles_give_the_gradients_of_plain_sums() {
         let [tiles, plain] = [false, true].map(|plain| {
             ops::use_plain_sums(plain);
             let (gradients, record) = meter::record(|| gradients(&objective));
-            // Of both strides: they lead to other widths with stride 2, and to the same with stride 1.
+            // Of both strides: they lead to other widths with stride 2, and to the same with stride
+            // 1.
             for halves in [false, true] {
                 let mut layers = record.entries.iter().filter(|entry| {
                     let [outer, inner, 3, 3] = entry.weight[..] else { return false };

@@ -6,7 +6,7 @@ mod common;
 use common::{STEPS, digits, everything, go_on, named, result, resume, short, start};
 use cure_training::{
     CurvatureOptions, LearningRate, OnOverfitting, Outcome, Position, RunDirectory, Selection,
-    TrainingConfig, TrainingError, Validation, train,
+    TrainingConfig, TrainingError, Validation, ValidationAttack, train,
 };
 
 #[test]
@@ -130,6 +130,12 @@ fn settings_and_data_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |config: TrainingConfig| config.check().unwrap_err().to_string();
     let base = TrainingConfig::default;
+    let attacked = |spec: &str| {
+        let attack = Some(ValidationAttack::new(spec.parse().unwrap()));
+        let validation = Some(Validation { attack, ..Validation::default() });
+        TrainingConfig { validation, ..base() }
+    };
+    attacked("deepfool:eps=8/255").check().unwrap();
     for (config, named) in [
         (TrainingConfig { epochs: 0, ..base() }, "epochs is 0"),
         (TrainingConfig { batch: 0, ..base() }, "batch is 0"),
@@ -141,7 +147,9 @@ fn settings_and_data_that_do_not_fit_are_refused() {
         (TrainingConfig { h: "linear:-1..1@2".parse().unwrap(), ..base() }, "h is -1"),
         (TrainingConfig { learning_rate: LearningRate::Constant(0.0), ..base() }, "above 0"),
         (TrainingConfig { accumulate: 0, ..base() }, "accumulate is 0"),
+        (TrainingConfig { accumulate: 129, ..base() }, "accumulate is 129; accepted is up to 128"),
         (TrainingConfig { warm_up: -1.0, ..base() }, "warm_up is -1"),
+        (TrainingConfig { warm_up: 20.5, ..base() }, "warm_up is 20.5; accepted is 0 to 20"),
         (TrainingConfig { batch_norm_rate: f64::NAN, ..base() }, "batch_norm_rate is NaN"),
         (TrainingConfig { clip_norm: Some(0.0), ..base() }, "clip_norm is 0"),
         (TrainingConfig { average: Some(1.0), ..base() }, "average is 1"),
@@ -151,6 +159,12 @@ fn settings_and_data_that_do_not_fit_are_refused() {
             TrainingConfig { on_overfitting: OnOverfitting::RollBack, ..base() },
             "on_overfitting is roll-back",
         ),
+        (
+            TrainingConfig { on_overfitting: OnOverfitting::Stop, ..attacked("fgsm:eps=8/255") },
+            "on_overfitting is stop; accepted is warn where the validation attack is FGSM itself",
+        ),
+        (attacked("deepfool"), "an attack with an ε"),
+        (attacked("ddn"), "give it one, as `eps=8/255`"),
         (
             TrainingConfig {
                 curvature: Some(CurvatureOptions { h: 0.0, ..CurvatureOptions::default() }),

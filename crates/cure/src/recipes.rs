@@ -126,18 +126,21 @@ mod tests {
         }
     }
 
-    /// The recipes for ResNet-20 differ in what is minimised and in nothing else, so that what their
-    /// runs come to can be compared.
+    /// The recipes for ResNet-20 differ in what is minimised, and in how many images that is done
+    /// with in their common time, and in nothing else, so that what their runs come to can be
+    /// compared.
     #[test]
-    fn the_recipes_for_a_cpu_share_start_budget_and_seed() {
+    fn the_recipes_for_a_cpu_share_start_epochs_and_seed() {
         let common = |recipe: &Recipe| {
             let config = recipe.configuration().unwrap();
             let blank = TrainingConfig::default();
             let (objective, h, gamma) = (blank.objective, blank.h, blank.gamma);
-            RunConfig {
-                training: TrainingConfig { objective, h, gamma, ..config.training },
-                ..config
-            }
+            let (schedules, images_per_epoch) = (blank.schedules, None);
+            let training = config.training;
+            assert!(training.images_per_epoch.is_some(), "{}", recipe.name);
+            let training =
+                TrainingConfig { objective, h, gamma, schedules, images_per_epoch, ..training };
+            RunConfig { training, ..config }
         };
         let all = RECIPES.iter().filter(|recipe| recipe.name.contains("resnet20"));
         let all: Vec<RunConfig> = all.map(common).collect();

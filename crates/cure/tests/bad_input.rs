@@ -150,6 +150,13 @@ fn training_that_cannot_start() {
     refused(&folder, &with(&train, &["--optimizer", "adamw"]), &["adamw", "adam"]);
     refused(&folder, &with(&train, &["--average", "1"]), &["average is 1", "0.999"]);
     refused(&folder, &with(&train, &["--clip-norm", "0"]), &["clip_norm is 0"]);
+    refused(&folder, &with(&train, &["--warm-up", "-1"]), &["warm_up is -1", "0 to 20"]);
+    refused(&folder, &with(&train, &["--weight-decay", "-1"]), &["weight_decay is -1"]);
+    refused(&folder, &with(&train, &["--selection", "best"]), &["`best`", "best-robust"]);
+    refused(&folder, &with(&train, &["--validation-every", "2"]), &["give --validation"]);
+    let validated = with(&train, &["--validation", "20"]);
+    refused(&folder, &with(&validated, &["--validation-samples", "0"]), &["samples is 0"]);
+    refused(&folder, &with(&validated, &["--validation-attack", "ddn"]), &["an attack with an ε"]);
     refused(&folder, &with(&train, &["--schedule", "eps"]), &["--schedule `eps`", "NAME=SCHEDULE"]);
     refused(&folder, &with(&train, &["--schedule", "eps=8/255"]), &["`eps`", "does not take"]);
     refused(&folder, &with(&train, &["--schedule", "eps=1/0"]), &["`1/0`", "linear:FROM..TO"]);
@@ -230,7 +237,8 @@ fn derivatives_refuse_a_length_of_zero() {
     assert!(Tensor::new(&[2], vec![1.0]).is_err());
 }
 
-/// An output never replaces what is read: the weights, the data's file, a file of the data's folder.
+/// An output never replaces what is read: the weights, the data's file, a file of the data's
+/// folder.
 #[test]
 fn outputs_that_would_replace_inputs() {
     let folder = folder_with_network();

@@ -52,3 +52,35 @@ fn a_full_disk_is_one_error_and_the_run_goes_on_once_there_is_room() {
     let weights = |run: &str| fs::read(folder.path().join(run).join("weights.safetensors"));
     assert!(weights("full").unwrap() == weights("whole").unwrap());
 }
+
+/// Before there is a checkpoint nothing is left behind; after that the way to go on is said.
+#[test]
+fn a_run_that_cannot_be_begun_leaves_nothing_and_one_that_can_says_how_to_go_on() {
+    let folder = TempDir::new().unwrap();
+    let failed = |arguments: &str, limit| {
+        let output = cure(folder.path(), arguments, limit);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        message
+    };
+    let message = failed(&format!("{TRAIN} --out never"), Some(0));
+    assert!(message.contains("cannot write `never/"), "{message}");
+    assert!(!folder.path().join("never").exists());
+
+    // The record cannot be written.
+    fs::create_dir_all(folder.path().join("run/run.json")).unwrap();
+    let message = failed(&format!("{TRAIN} --out run"), None);
+    assert!(message.contains("run.json") && !message.contains("intact"), "{message}");
+    fs::remove_dir_all(folder.path().join("run")).unwrap();
+    assert!(cure(folder.path(), &format!("{TRAIN} --out run"), None).status.success());
+    fs::remove_file(folder.path().join("run/run.json")).unwrap();
+    fs::create_dir(folder.path().join("run/run.json")).unwrap();
+    let message = failed("train --resume run --threads 1 --quiet", None);
+    assert!(message.contains("checkpoint is intact") && message.contains("--resume run"));
+
+    // A file is no folder for a run.
+    fs::write(folder.path().join("file"), "mine").unwrap();
+    let output = cure(folder.path(), &format!("{TRAIN} --out file"), None);
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -1,5 +1,5 @@
 //! Recipes, the record that a run keeps of itself, and runs side by side.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::fs;
 use std::path::Path;
@@ -113,6 +113,61 @@ fn a_run_keeps_a_record_of_each_session() {
     assert_eq!(record["sessions"][0]["weights_sha256"], digest);
 }
 
+/// What `cure ARGUMENTS` says besides its results, and with which code it ends.
+fn remarks(folder: &Path, arguments: &str) -> (Option<i32>, String) {
+    let mut command = Command::cargo_bin("cure").unwrap();
+    let output = command.current_dir(folder).args(arguments.split_whitespace()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_run_goes_on_without_its_starting_weights_and_from_anywhere() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    fs::create_dir(place.join("elsewhere")).unwrap();
+    cure(place, &format!("{TRAIN} start"));
+    let weights = "--weights start/weights.safetensors --data digits --limit 200";
+    cure(place, &format!("finetune {weights} --epochs 1 --quiet --out tuned"));
+    let config = fs::read_to_string(place.join("tuned/config.toml")).unwrap();
+    assert!(config.contains("data = \"digits\""), "{config}");
+    let whole = format!("weights = \"{}\"", place.join("start/weights.safetensors").display());
+    assert!(config.contains(&whole), "{config}");
+
+    let exported = || fs::read(place.join("tuned/weights.safetensors")).unwrap();
+    let before = exported();
+    fs::remove_file(place.join("start/weights.safetensors")).unwrap();
+    cure(&place.join("elsewhere"), "finetune --resume ../tuned --quiet");
+    assert!(exported() == before);
+    let record = json_of(&place.join("tuned/run.json"));
+    let hash = |session: usize| record["sessions"][session]["weights_sha256"].clone();
+    assert!(hash(0).is_string() && hash(0) == hash(1), "{record}");
+
+    // Another program is said; it does not hinder.
+    let text = fs::read_to_string(place.join("tuned/run.json")).unwrap();
+    let code = record["sessions"][1]["code"].as_str().unwrap();
+    fs::write(place.join("tuned/run.json"), text.replace(code, "cure 0.0.1")).unwrap();
+    let (code, message) = remarks(place, "finetune --resume tuned");
+    assert_eq!(code, Some(0), "{message}");
+    assert!(message.contains("made by cure 0.0.1 so far"), "{message}");
+    let (_, message) = remarks(place, "finetune --resume tuned");
+    assert!(!message.contains("so far, and going on"), "{message}");
+    cure(place, &format!("{TRAIN} other"));
+    let text = cure(place, "runs compare tuned other");
+    for part in ["other versions of the program", "not trained on the same images"] {
+        assert!(text.contains(part), "{text}");
+    }
+
+    // Plain sums round otherwise: they are part of the configuration. What had finished stays so.
+    let edited = format!("plain_sums = true\n{config}");
+    fs::write(place.join("tuned/config.toml"), edited).unwrap();
+    let (code, message) = remarks(place, "finetune --resume tuned --quiet");
+    assert_ne!(code, Some(0));
+    assert!(message.contains("made with another configuration"), "{message}");
+    let list = cure(place, "runs list");
+    let line = list.lines().find(|line| line.starts_with("tuned")).unwrap();
+    assert!(line.contains("finished"), "{list}");
+}
+
 #[test]
 fn runs_of_any_version_are_listed_and_compared() {
     let folder = TempDir::new().unwrap();
@@ -165,6 +220,13 @@ fn runs_of_any_version_are_listed_and_compared() {
     assert_eq!(fs::read_dir(&figures).unwrap().count(), 3 * stems.len());
     let csv = fs::read_to_string(figures.join("frobenius.csv")).unwrap();
     assert_eq!(csv, "series,x,y,low,high\nplain (standard),1,2.5,,\nplain (standard),2,2.5,,\n");
+    // Accuracies with their intervals.
+    let csv = fs::read_to_string(figures.join("attacked-epoch.csv")).unwrap();
+    for line in csv.lines().skip(1) {
+        let numbers: Vec<f64> = line.split(',').skip(2).map(|part| part.parse().unwrap()).collect();
+        let [accuracy, low, high] = numbers[..] else { panic!("{line}") };
+        assert!(low <= accuracy && accuracy <= high && high - low > 0.05, "{line}");
+    }
     let html = fs::read_to_string(place.join("report.html")).unwrap();
     assert!(html.contains("n = 40 validation images under pgd:"), "no caption");
     let results = json_of(&place.join("report.json"));
@@ -180,6 +242,21 @@ fn runs_of_any_version_are_listed_and_compared() {
     let before = read();
     cure(place, compare);
     assert!(read() == before);
+}
+
+#[test]
+fn what_hinders_a_comparison_is_said() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    cure(place, &format!("{TRAIN} one"));
+    let other = TRAIN.replace("mlp", "cnn").replace("pgd:eps=8/255,steps=2", "fgsm:eps=8/255");
+    cure(place, &format!("{other} two"));
+    let text = cure(place, "runs compare one two --out report.html");
+    for part in ["The networks differ", "The attacks on the validation images differ"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let html = fs::read_to_string(place.join("report.html")).unwrap();
+    assert!(html.contains("(one); fgsm:norm=linf,eps=8/255 (two)"), "no attacks in the caption");
 }
 
 #[test]

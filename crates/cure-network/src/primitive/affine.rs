@@ -1,5 +1,5 @@
 use cure_tensor::Tensor;
-use cure_tensor::ops;
+use cure_tensor::ops::{self, ChannelSum};
 
 use super::{At, Kept, Primitive, Second, finish, masked, to_f32, vector};
 use crate::error::Result;
@@ -38,11 +38,13 @@ impl Primitive for Affine {
         g: &Tensor,
         second: Option<&Second<'_>>,
     ) -> Result<Vec<Tensor>> {
-        let mut scale = ops::channel_sums(at.inputs[0], None, Some(g))?;
+        let (first, plain) = (ChannelSum::of(at.inputs[0]).times(g), ChannelSum::of(g));
+        let [mut scale, shift] = ops::channel_sums([first, plain])?;
         if let Some(second) = second {
-            let more = ops::channel_sums(second.tangents[0], None, Some(second.lambda))?;
+            let product = ChannelSum::of(second.tangents[0]).times(second.lambda);
+            let [more] = ops::channel_sums([product])?;
             scale.iter_mut().zip(more).for_each(|(sum, value)| *sum += value);
         }
-        Ok(vec![vector(to_f32(&scale))?, vector(to_f32(&ops::channel_sums(g, None, None)?))?])
+        Ok(vec![vector(to_f32(&scale))?, vector(to_f32(&shift))?])
     }
 }

@@ -1,5 +1,5 @@
 use cure_tensor::Tensor;
-use cure_tensor::ops;
+use cure_tensor::ops::{self, ChannelSum};
 
 use super::{At, Kept, Primitive, Second, finish, masked, to_f32, vector};
 use crate::error::Result;
@@ -29,27 +29,45 @@ struct Normalized<'a> {
 }
 
 impl Normalized<'_> {
-    /// Means over the whole batch, from this rank's sums.
-    fn means(&self, mut sums: Vec<f64>) -> Vec<f64> {
-        self.ranks.sum(&mut sums);
-        sums.iter_mut().for_each(|sum| *sum /= self.count);
+    /// Σ a and Σ x̂ a of each channel, over this rank's samples.
+    fn sums(&self, a: &Tensor) -> Result<[Vec<f64>; 2]> {
+        let centre = to_f32(&self.mean);
+        let [plain, with] = ops::channel_sums([ChannelSum::of(a), self.with(&centre, a)])?;
+        Ok([plain, self.scaled(with)])
+    }
+
+    /// The sum of (x − m) a.
+    fn with<'b>(&'b self, centre: &'b [f32], a: &'b Tensor) -> ChannelSum<'b> {
+        ChannelSum::of(self.x).about(centre).times(a)
+    }
+
+    /// Sums with x̂, from those with x − m.
+    fn scaled(&self, mut sums: Vec<f64>) -> Vec<f64> {
+        sums.iter_mut().zip(&self.inverse).for_each(|(sum, inverse)| *sum *= inverse);
         sums
     }
 
-    /// Σ x̂ a of each channel, over this rank's samples.
-    fn sum_with(&self, a: &Tensor) -> Result<Vec<f64>> {
-        let sums = ops::channel_sums(self.x, Some(&to_f32(&self.mean)), Some(a))?;
-        Ok(sums.iter().zip(&self.inverse).map(|(sum, inverse)| sum * inverse).collect())
+    /// Means over the whole batch, from this rank's sums.
+    fn means<const N: usize>(&self, sums: [Vec<f64>; N]) -> [Vec<f64>; N] {
+        let channels = self.mean.len();
+        let mut all = sums.concat();
+        self.ranks.sum(&mut all);
+        all.iter_mut().for_each(|sum| *sum /= self.count);
+        std::array::from_fn(|which| all[which * channels..(which + 1) * channels].to_vec())
     }
 
-    /// ⟨a⟩ of each channel.
-    fn mean_of(&self, a: &Tensor) -> Result<Vec<f64>> {
-        Ok(self.means(ops::channel_sums(a, None, None)?))
-    }
-
-    /// ⟨x̂ a⟩ of each channel.
-    fn mean_with(&self, a: &Tensor) -> Result<Vec<f64>> {
-        Ok(self.means(self.sum_with(a)?))
+    /// What second order needs of ẋ and λ: this rank's sums of ẋ, x̂ẋ, λ, x̂λ and ẋλ.
+    fn sums_of_second(&self, second: &Second<'_>) -> Result<[Vec<f64>; 5]> {
+        let (x_dot, lambda) = (second.tangents[0], second.lambda);
+        let centre = to_f32(&self.mean);
+        let [dot, with_dot, plain, with_lambda, dot_lambda] = ops::channel_sums([
+            ChannelSum::of(x_dot),
+            self.with(&centre, x_dot),
+            ChannelSum::of(lambda),
+            self.with(&centre, lambda),
+            ChannelSum::of(x_dot).times(lambda),
+        ])?;
+        Ok([dot, self.scaled(with_dot), plain, self.scaled(with_lambda), dot_lambda])
     }
 
     /// Σᵢ cᵢ tᵢ + h x̂ + k, each coefficient per channel.
@@ -111,7 +129,7 @@ impl BatchNormalization {
 
     /// γ/σ · P a, the tangent and the pull back alike.
     fn project(&self, n: &Normalized<'_>, a: &Tensor) -> Result<Tensor> {
-        let (mean, with) = (n.mean_of(a)?, n.mean_with(a)?);
+        let [mean, with] = n.means(n.sums(a)?);
         n.combine(
             &[(a, self.channels(|c| self.slope(n, c)))],
             &self.channels(|c| -self.slope(n, c) * with[c]),
@@ -144,11 +162,9 @@ impl Primitive for BatchNormalization {
     fn second_order(&self, at: &At<'_>, second: &Second<'_>, mu: &Tensor) -> Result<Vec<Tensor>> {
         let n = self.normalized(at);
         let (x_dot, lambda) = (second.tangents[0], second.lambda);
-        let (mean_mu, mean_lambda, mean_dot) =
-            (n.mean_of(mu)?, n.mean_of(lambda)?, n.mean_of(x_dot)?);
-        let (with_mu, with_lambda, q) =
-            (n.mean_with(mu)?, n.mean_with(lambda)?, n.mean_with(x_dot)?);
-        let dot_lambda = n.means(ops::channel_sums(x_dot, None, Some(lambda))?);
+        let [mean_mu, with_mu] = n.means(n.sums(mu)?);
+        let [mean_dot, q, mean_lambda, with_lambda, dot_lambda] =
+            n.means(n.sums_of_second(second)?);
         let inverse = &n.inverse;
         // ⟨x̂′λ⟩
         let moved = self.channels(|c| {
@@ -181,18 +197,15 @@ impl Primitive for BatchNormalization {
         second: Option<&Second<'_>>,
     ) -> Result<Vec<Tensor>> {
         let n = self.normalized(at);
-        let mut scale = n.sum_with(g)?;
-        if let Some(Second { tangents, lambda }) = second {
-            let x_dot = tangents[0];
-            let (mean_dot, q) = (n.mean_of(x_dot)?, n.mean_with(x_dot)?);
-            let (lambda_sum, with_lambda) =
-                (ops::channel_sums(lambda, None, None)?, n.sum_with(lambda)?);
-            let dot_lambda = ops::channel_sums(x_dot, None, Some(lambda))?;
+        let [shift, mut scale] = n.sums(g)?;
+        if let Some(second) = second {
+            let [dot, with_dot, lambda, with_lambda, dot_lambda] = n.sums_of_second(second)?;
+            let [mean_dot, q] = n.means([dot, with_dot]);
             for (c, scale) in scale.iter_mut().enumerate() {
                 *scale += n.inverse[c]
-                    * (dot_lambda[c] - mean_dot[c] * lambda_sum[c] - q[c] * with_lambda[c]);
+                    * (dot_lambda[c] - mean_dot[c] * lambda[c] - q[c] * with_lambda[c]);
             }
         }
-        Ok(vec![vector(to_f32(&scale))?, vector(to_f32(&ops::channel_sums(g, None, None)?))?])
+        Ok(vec![vector(to_f32(&scale))?, vector(to_f32(&shift))?])
     }
 }

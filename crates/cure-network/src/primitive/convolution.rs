@@ -1,5 +1,5 @@
 use cure_tensor::Tensor;
-use cure_tensor::ops::{self, Activation, Epilogue, Kernel, Window};
+use cure_tensor::ops::{self, Activation, ChannelSum, Epilogue, Kernel, Window};
 
 use super::{At, Kept, Primitive, Second, to_f32, vector};
 use crate::error::Result;
@@ -69,6 +69,7 @@ impl Primitive for Convolution {
         if self.bias.is_none() {
             return Ok(vec![weight]);
         }
-        Ok(vec![weight, vector(to_f32(&ops::channel_sums(g, None, None)?))?])
+        let [bias] = ops::channel_sums([ChannelSum::of(g)])?;
+        Ok(vec![weight, vector(to_f32(&bias))?])
     }
 }

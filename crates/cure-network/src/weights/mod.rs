@@ -55,8 +55,10 @@ pub struct Metadata {
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The file system refused.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("cannot {action} `{path}`: {source}", path = path.display())]
     Io {
+        /// "read" or "write".
+        action: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system says.
@@ -183,7 +185,7 @@ fn contents(
 fn read_whole(path: &Path) -> Result<Vec<u8>> {
     /// More than any network here takes, 16 GiB.
     const MOST: u64 = 16 << 30;
-    let io = |source| WeightsError::Io { path: path.to_owned(), source };
+    let io = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
     let refuse = |reason: String| WeightsError::Unrecognised { path: path.to_owned(), reason };
     // Before it is opened, which waits for whoever writes into a pipe.
     if !std::fs::metadata(path).map_err(io)?.is_file() {

@@ -85,7 +85,7 @@ fn element_type(dtype: Dtype) -> Option<DType> {
 pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &Metadata) -> Result<()> {
     check_finite(path, tensors)?;
     let header = header(path, tensors, metadata)?;
-    let refuse = |source| WeightsError::Io { path: path.to_owned(), source };
+    let refuse = |source| WeightsError::Io { action: "write", path: path.to_owned(), source };
     let partial = partial_path(path);
     let written = write_file(&partial, &header, tensors)
         .and_then(|()| std::fs::rename(&partial, path))

@@ -8,6 +8,7 @@ use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 
 use super::axis::{Axis, drawable};
+use super::series::Series;
 use super::{Frame, PALETTE, Scale, TICK_SIZE, Unit, colour, left_out, legend_label, render};
 use crate::text::{add_sentence, csv_record};
 use crate::{Figure, ReportError};
@@ -17,6 +18,9 @@ use crate::{Figure, ReportError};
 const MARKER_LIMIT: usize = 24;
 /// Markers along a series of more points.
 const SPARSE_MARKERS: usize = 8;
+/// Their size, and that of a marked point.
+const MARKER: f64 = 5.0;
+const LARGE_MARKER: f64 = 8.0;
 
 const MARKERS: [MarkerShape; 7] = [
     MarkerShape::Circle,
@@ -27,36 +31,6 @@ const MARKERS: [MarkerShape; 7] = [
     MarkerShape::Pentagon,
     MarkerShape::Star,
 ];
-
-/// One named curve.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Series {
-    /// Name in the legend; empty for none.
-    pub name: String,
-    /// `(x, y)` in drawing order. A point that is not finite interrupts the line.
-    pub points: Vec<(f64, f64)>,
-    /// `(low, high)` around each y, as values on the y axis (not half-widths),
-    /// such as the ends of a confidence interval. Missing or NaN: no bar.
-    pub error: Option<Vec<(f64, f64)>>,
-}
-
-impl Series {
-    /// A curve without error bars.
-    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        Self { name: name.into(), points: points.into_iter().collect(), error: None }
-    }
-
-    /// Adds `(low, high)` for each point, as values on the y axis.
-    pub fn with_error(mut self, bounds: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        self.error = Some(bounds.into_iter().collect());
-        self
-    }
-
-    fn bounds(&self, index: usize) -> Option<(f64, f64)> {
-        let &(low, high) = self.error.as_ref()?.get(index)?;
-        (low.is_finite() && high.is_finite()).then_some((low, high))
-    }
-}
 
 /// A plot of one or more curves.
 ///
@@ -254,9 +228,18 @@ impl LinePlot {
                 KuvaScatter::new()
                     .with_data(marked.map(|(_, point)| point))
                     .with_color(look.colour)
-                    .with_size(5.0)
+                    .with_size(MARKER)
                     .with_marker(look.marker),
             ));
+            if let Some(marked) = series.mark.filter(|marked| (first..=last).contains(marked)) {
+                plots.push(Plot::Scatter(
+                    KuvaScatter::new()
+                        .with_data([place(marked)])
+                        .with_color(look.colour)
+                        .with_size(LARGE_MARKER)
+                        .with_marker(look.marker),
+                ));
+            }
         }
     }
 

@@ -8,10 +8,12 @@ mod axis;
 mod bar;
 mod line;
 mod scatter;
+mod series;
 
 pub use bar::{BarGroup, BarPlot};
-pub use line::{LinePlot, Series};
+pub use line::LinePlot;
 pub use scatter::ScatterPlot;
+pub use series::Series;
 
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::{LegendEntry, LegendPosition};

@@ -60,41 +60,82 @@ pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok(map((0..count).collect(), moments).into_iter().unzip())
 }
 
-/// Σ (a − centre)·b over each channel, or Σ (a − centre) where `b` is absent. The centre is
-/// subtracted before the product: a mean that is large beside the deviation costs no digits.
+/// What is summed over each channel: (a − centre)·b, with 0 for the centre and 1 for b where there is
+/// none. The centre is subtracted before the product: a mean that is large beside the deviation costs
+/// no digits.
+#[derive(Clone, Copy)]
+pub struct ChannelSum<'a> {
+    a: &'a Tensor,
+    centre: Option<&'a [f32]>,
+    b: Option<&'a Tensor>,
+}
+
+impl<'a> ChannelSum<'a> {
+    /// Of a, `[C, …]`.
+    pub fn of(a: &'a Tensor) -> Self {
+        Self { a, centre: None, b: None }
+    }
+
+    /// With a − centre for a; `centre` has `C` entries.
+    pub fn about(self, centre: &'a [f32]) -> Self {
+        Self { centre: Some(centre), ..self }
+    }
+
+    /// Of the product with b, of the shape of a.
+    pub fn times(self, b: &'a Tensor) -> Self {
+        Self { b: Some(b), ..self }
+    }
+
+    fn check(&self, shape: &[usize], count: usize) -> Result<()> {
+        let operation = "channel_sums";
+        let mut tensors = [Some(self.a), self.b].into_iter().flatten();
+        if let Some(other) = tensors.find(|tensor| tensor.shape() != shape) {
+            return Err(TensorError::shape(operation, format!("{shape:?}"), other.shape()));
+        }
+        match self.centre {
+            Some(centre) if centre.len() != count => {
+                Err(TensorError::shape(operation, format!("[{count}]"), &[centre.len()]))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Several sums over each channel, in one way through memory: what they read is read once. Each has the
+/// bits that it has alone.
 ///
 /// # Shapes
-/// `a`, `b`: `[C, …]`; `centre` and the result have `C` entries.
+/// All tensors `[C, …]`, alike; centres and results have `C` entries.
 ///
 /// # Errors
 /// If the shapes differ.
-pub fn channel_sums(a: &Tensor, centre: Option<&[f32]>, b: Option<&Tensor>) -> Result<Vec<f64>> {
+pub fn channel_sums<const N: usize>(sums: [ChannelSum<'_>; N]) -> Result<[Vec<f64>; N]> {
     let _running = crate::meter::operation("channel_sums");
-    let operation = "channel_sums";
-    let (count, length) = channels(operation, a)?;
-    if let Some(b) = b
-        && b.shape() != a.shape()
-    {
-        return Err(TensorError::shape(operation, format!("{:?}", a.shape()), b.shape()));
+    let Some(first) = sums.first() else { return Ok([const { Vec::new() }; N]) };
+    let (count, length) = channels("channel_sums", first.a)?;
+    for sum in &sums {
+        sum.check(first.a.shape(), count)?;
     }
-    if let Some(centre) = centre
-        && centre.len() != count
-    {
-        return Err(TensorError::shape(operation, format!("[{count}]"), &[centre.len()]));
-    }
-    let (left, right) = (a.cpu(), b.map(Tensor::cpu));
     let one = |channel: usize| {
-        let range = channel * length..(channel + 1) * length;
-        let (left, middle) = (&left[range.clone()], centre.map_or(0.0, |centre| centre[channel]));
-        match right {
-            None => vectorised(|| sum(left, left, |a, _| a - middle)),
-            Some(right) => {
-                let right = &right[range];
-                vectorised(|| sum(left, right, |a, b| (a - middle) * b))
+        let mut totals = [0.0; N];
+        for start in (0..length).step_by(RUN) {
+            let run = channel * length + start..channel * length + (start + RUN).min(length);
+            for (total, one) in totals.iter_mut().zip(&sums) {
+                let left = &one.a.cpu()[run.clone()];
+                let centre = one.centre.map_or(0.0, |centre| centre[channel]);
+                *total += match one.b {
+                    None => vectorised(|| sum(left, left, |a, _| a - centre)),
+                    Some(b) => {
+                        let right = &b.cpu()[run.clone()];
+                        vectorised(|| sum(left, right, |a, b| (a - centre) * b))
+                    }
+                };
             }
         }
+        totals
     };
-    Ok(map((0..count).collect(), one))
+    let rows: Vec<[f64; N]> = map((0..count).collect(), one);
+    Ok(std::array::from_fn(|sum| rows.iter().map(|row| row[sum]).collect()))
 }
 
 /// `Σᵢ cᵢ[channel]·tᵢ + constant[channel]`.

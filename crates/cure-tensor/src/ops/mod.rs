@@ -15,7 +15,7 @@ mod sample;
 mod softmax;
 
 pub use activation::{Activation, activate, activation_pullback, activation_second_order};
-pub use channel::{channel_combination, channel_moments, channel_sums};
+pub use channel::{ChannelSum, channel_combination, channel_moments, channel_sums};
 pub use convolution::{
     Epilogue, Kernel, Window, convolution, convolution_input_gradient, convolution_weight_gradient,
 };

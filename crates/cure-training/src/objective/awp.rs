@@ -1,7 +1,7 @@
-//! Adversarial weight perturbation (Wu et al. 2020): the gradient of an objective is taken at weights that
-//! have gone up it first, θ + v with v = γ‖w‖·g/‖g‖ for each weight tensor w with gradient g (not for biases
-//! or BatchNorm), and applied at θ. The objective's passes that have a gradient in θ are made twice; the
-//! points that an attack found at θ stay.
+//! Adversarial weight perturbation (Wu et al. 2020): the gradient of an objective is taken at
+//! weights that have gone up it first, θ + v with v = γ‖w‖·g/‖g‖ for each weight tensor w with
+//! gradient g (not for biases or BatchNorm), and applied at θ. The objective's passes that have a
+//! gradient in θ are made twice; the points that an attack found at θ stay.
 
 use cure_network::{Gradients, Network};
 use cure_tensor::{Tensor, ops};

@@ -1,8 +1,9 @@
-//! FGSM with efficient local linearity regularisation, ELLE (Abad Rocamora et al. 2024): the mean of ℓ(x′) +
-//! λ·E² with E = ℓ(x_c) − (1 − α)·ℓ(x_a) − α·ℓ(x_b), x_a and x_b uniform in the ball, x_c = (1 − α)·x_a + α·x_b,
-//! α uniform in [0, 1]: zero where ℓ is linear, without any second derivative. With `noise` x′ is N-FGSM's.
-//! (The authors' code does not cut x_a and x_b to [0, 1], makes every pass with BatchNorm over the batch, and
-//! has λ = 1000 up to ε = 8/255 only: 5000 for 10/255 to 20/255 and 10000 from 22/255.)
+//! FGSM with efficient local linearity regularisation, ELLE (Abad Rocamora et al. 2024): the mean
+//! of ℓ(x′) + λ·E² with E = ℓ(x_c) − (1 − α)·ℓ(x_a) − α·ℓ(x_b), x_a and x_b uniform in the ball,
+//! x_c = (1 − α)·x_a + α·x_b, α uniform in [0, 1]: zero where ℓ is linear, without any second
+//! derivative. With `noise` x′ is N-FGSM's. (The authors' code does not cut x_a and x_b to [0, 1],
+//! makes every pass with BatchNorm over the batch, and has λ = 1000 up to ε = 8/255 only: 5000 for
+//! 10/255 to 20/255 and 10000 from 22/255.)
 //!
 //! Cost: 2 passes for x′, 3 for ℓ(x′), 9 for E².
 
@@ -184,7 +185,8 @@ mod tests {
     use super::super::{Objective, SampleStreams};
     use super::*;
 
-    /// Of each sample two points of the ball, which differ, and a share; all others in another epoch.
+    /// Of each sample two points of the ball, which differ, and a share; all others in another
+    /// epoch.
     #[test]
     fn draws_belong_to_sample_and_epoch() {
         let Objective::Elle(options) = "elle:eps=0.1".parse().unwrap() else { panic!() };

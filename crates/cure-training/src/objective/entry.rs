@@ -17,8 +17,8 @@ pub struct ObjectiveEntry {
     pub title: &'static str,
     /// Where it comes from.
     pub reference: &'static str,
-    /// Passes of a step with the defaults and in general: evaluations, pull backs and weight gradients
-    /// of the whole network on the batch.
+    /// Passes of a step with the defaults and in general: evaluations, pull backs and weight
+    /// gradients of the whole network on the batch.
     pub passes: &'static str,
     /// Its parameters with their defaults, as in configurations; – must be given.
     pub parameters: &'static [Parameter],
@@ -118,10 +118,12 @@ pub(super) fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
 
-/// The largest weight: far beyond any use, and far from where products of it leave single precision.
+/// The largest weight: far beyond any use, and far from where products of it leave single
+/// precision.
 const HEAVIEST: f64 = 1e6;
 
-/// The most steps of an attack or replays of a batch: nobody waits for more, and a step is not interrupted.
+/// The most steps of an attack or replays of a batch: nobody waits for more, and a step is not
+/// interrupted.
 const MOST: usize = 1000;
 
 /// # Errors
@@ -160,7 +162,8 @@ pub(super) fn check_count(name: &'static str, value: usize) -> Result<()> {
     }
 }
 
-/// A length of a climb that follows from a parameter: who gave only that knows nothing of the length.
+/// A length of a climb that follows from a parameter: who gave only that knows nothing of the
+/// length.
 pub(super) struct Follows {
     /// As the check of a climb calls it.
     pub(super) length: &'static str,

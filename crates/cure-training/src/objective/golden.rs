@@ -1,5 +1,5 @@
-//! Objectives against PyTorch, which computed them literally from their definitions (see `golden/`): values,
-//! and gradients of all tensors that are small enough to be stored.
+//! Objectives against PyTorch, which computed them literally from their definitions (see
+//! `golden/`): values, and gradients of all tensors that are small enough to be stored.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;

@@ -1,11 +1,11 @@
 //! FGSM with gradient alignment (Andriushchenko and Flammarion 2020): the mean of ℓ(x′) +
-//! λ·(1 − cos(∇ℓ(x), ∇ℓ(x + η))), x′ = x + ε·sign ∇ℓ(x) cut to [0, 1] and η uniform in the ball. It keeps the
-//! one step of FGSM honest.
+//! λ·(1 − cos(∇ℓ(x), ∇ℓ(x + η))), x′ = x + ε·sign ∇ℓ(x) cut to [0, 1] and η uniform in the ball. It
+//! keeps the one step of FGSM honest.
 //!
-//! The gradient is exact in both gradients of the cosine: each has its own v, and ∇_θ⟨v, ∇ℓ⟩ as in CURE.
-//! ∇ℓ(x) also gives x′. The authors' code has ∇ℓ(x) constant in the cosine, as here where it is `held`, does
-//! not cut x + η to [0, 1], and makes every pass with BatchNorm over the batch. They grow λ with ε: 0.2 is for
-//! 8/255, 0.027 for 1/255 and 2 for 16/255.
+//! The gradient is exact in both gradients of the cosine: each has its own v, and ∇_θ⟨v, ∇ℓ⟩ as in
+//! CURE. ∇ℓ(x) also gives x′. The authors' code has ∇ℓ(x) constant in the cosine, as here where it
+//! is `held`, does not cut x + η to [0, 1], and makes every pass with BatchNorm over the batch.
+//! They grow λ with ε: 0.2 is for 8/255, 0.027 for 1/255 and 2 for 16/255.
 //!
 //! Cost: 12 passes for the alignment, 8 with ∇ℓ(x) held; 3 for ℓ(x′).
 
@@ -71,8 +71,9 @@ fn fifth() -> f64 {
     0.2
 }
 
-/// Each sample's 1 − cos of the angle between two gradients, and its derivatives by both. A sample with a
-/// zero among them has the value 0 and no derivative: the authors leave it out of their mean.
+/// Each sample's 1 − cos of the angle between two gradients, and its derivatives by both. A sample
+/// with a zero among them has the value 0 and no derivative: the authors leave it out of their
+/// mean.
 fn misalignment(a: &Tensor, b: &Tensor) -> Result<(Vec<f64>, Tensor, Tensor)> {
     let inner = ops::sample_dot(a, b)?;
     let ((a_lengths, a), (b_lengths, b)) = (units(a)?, units(b)?);
@@ -81,7 +82,8 @@ fn misalignment(a: &Tensor, b: &Tensor) -> Result<(Vec<f64>, Tensor, Tensor)> {
         false => (0.0, 0.0),
     });
     let inverses: Vec<(f64, f64)> = inverses.collect();
-    // Not from the units, which are rounded: where gradients are parallel most digits of 1 − cos cancel.
+    // Not from the units, which are rounded: where gradients are parallel most digits of 1 − cos
+    // cancel.
     let cosines = inner.iter().zip(&inverses).map(|(inner, (a, b))| inner * a * b);
     let cosines: Vec<f64> = cosines.collect();
     let along: Vec<f32> = cosines.iter().map(|cosine| -cosine as f32).collect();

@@ -1,6 +1,6 @@
 //! The penalty on the input gradient: the mean of ℓ(x) + λ·‖∇ℓ(x)‖₂², or of ‖∇ℓ(x)‖₂: the paper's
-//! references 11 (Gu and Rigazio 2014), 16 (Lyu et al. 2015) and 20 (Ross and Doshi-Velez 2018), against
-//! which it sets a penalty on curvature. ∇ℓ is taken over pixels in [0, 1].
+//! references 11 (Gu and Rigazio 2014), 16 (Lyu et al. 2015) and 20 (Ross and Doshi-Velez 2018),
+//! against which it sets a penalty on curvature. ∇ℓ is taken over pixels in [0, 1].
 //!
 //! The gradient is exact: with v the derivative of the penalty by ∇ℓ it is ∇_θ⟨v, ∇ℓ⟩, as in CURE.
 //!

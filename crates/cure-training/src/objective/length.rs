@@ -1,12 +1,13 @@
-//! Lengths of gradients and their derivatives, where gradients may be as short as single precision can say:
-//! those of samples that a network has learned are.
+//! Lengths of gradients and their derivatives, where gradients may be as short as single precision
+//! can say: those of samples that a network has learned are.
 
 use cure_tensor::{Tensor, ops};
 
 use crate::Result;
 
-/// A shorter gradient counts as zero, in value and derivative: the derivative of a direction is in units of
-/// 1/length, which single precision holds up to 3e38, with the factors of the passes that it goes through.
+/// A shorter gradient counts as zero, in value and derivative: the derivative of a direction is in
+/// units of 1/length, which single precision holds up to 3e38, with the factors of the passes that
+/// it goes through.
 const SHORTEST: f64 = 1e-30;
 
 /// Each sample's ‖g‖₂ and g/‖g‖₂; both are 0 where g is too short to have a direction.

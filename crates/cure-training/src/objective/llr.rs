@@ -1,6 +1,6 @@
-//! The local linearity regulariser (Qin et al. 2019): the mean of ℓ(x) + λ·|E(δ)| + μ·|δᵀ∇ℓ(x)| with
-//! E(δ) = ℓ(x + δ) − ℓ(x) − δᵀ∇ℓ(x), δ the point of the ball that steps up |E| from a random start end in.
-//! A small curvature makes E small; the last term keeps the linear part small too.
+//! The local linearity regulariser (Qin et al. 2019): the mean of ℓ(x) + λ·|E(δ)| + μ·|δᵀ∇ℓ(x)|
+//! with E(δ) = ℓ(x + δ) − ℓ(x) − δᵀ∇ℓ(x), δ the point of the ball that steps up |E| from a random
+//! start end in. A small curvature makes E small; the last term keeps the linear part small too.
 //!
 //! The gradient is exact for that δ: E's first-order part at both points, and ∇_θ⟨v, ∇ℓ(x)⟩ for the
 //! products with ∇ℓ(x), as in CURE.

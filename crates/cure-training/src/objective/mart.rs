@@ -1,7 +1,8 @@
 //! MART (Wang et al. 2020): the mean of −log p_y(x′) − log(1 − max p_k(x′)), k ≠ y, plus
-//! λ·(1 − p_y(x))·KL(p(x) ‖ p(x′)): attacked images that are misclassified without an attack weigh more.
-//! x′ climbs the cross-entropy. All probabilities depend on θ, those of the weight 1 − p_y(x) too.
-//! (The authors' code has 1.0001 − p_m(x′) in the logarithm, and 10 steps of 0.007 for ε = 0.031.)
+//! λ·(1 − p_y(x))·KL(p(x) ‖ p(x′)): attacked images that are misclassified without an attack weigh
+//! more. x′ climbs the cross-entropy. All probabilities depend on θ, those of the weight 1 − p_y(x)
+//! too. (The authors' code has 1.0001 − p_m(x′) in the logarithm, and 10 steps of 0.007 for
+//! ε = 0.031.)
 //!
 //! Cost: 2·steps passes for the attack, 6 for the two points.
 
@@ -58,8 +59,8 @@ pub struct MartOptions {
     /// The length of a step in pixels. Default ε/4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Epsilon>,
-    /// The radius in pixels of the ball that the attack's start is drawn from. Default 0.001, or ε where
-    /// that is smaller.
+    /// The radius in pixels of the ball that the attack's start is drawn from. Default 0.001, or ε
+    /// where that is smaller.
     #[serde(default = "nearby")]
     pub start: Epsilon,
     /// What all adversarial training has; `smoothing` is that of −log p_y(x′).
@@ -131,9 +132,9 @@ impl MartOptions {
     }
 }
 
-/// −log(1 − q_m), q_m the largest probability of another class than the label, and its gradient with
-/// respect to the logits, q_m/(1 − q_m)·(δ_km − q_k). 1 − q_m is the sum of the others: exact where q_m
-/// rounds to 1.
+/// −log(1 − q_m), q_m the largest probability of another class than the label, and its gradient
+/// with respect to the logits, q_m/(1 − q_m)·(δ_km − q_k). 1 − q_m is the sum of the others: exact
+/// where q_m rounds to 1.
 fn margin(log_q: &[f64], label: usize) -> (f64, Vec<f64>) {
     let others = (0..log_q.len()).filter(|&class| class != label);
     let Some(most) = others.max_by(|&a, &b| log_q[a].total_cmp(&log_q[b])) else {

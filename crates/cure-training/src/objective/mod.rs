@@ -2,10 +2,12 @@
 //!
 //! A pass is one evaluation, one pull back to the input, or one weight gradient of the whole
 //! network on the batch; all cost about the same. The gradient of each objective is exact for the
-//! objective as its file defines it, with the points and directions that an attack finds held constant.
+//! objective as its file defines it, with the points and directions that an attack finds held
+//! constant.
 //!
 //! [`objectives`] is the table: names, sources, passes, parameters. An objective is written as
-//! `NAME:PARAMETER=VALUE,…` on the command line and as a table in configurations, with the same names.
+//! `NAME:PARAMETER=VALUE,…` on the command line and as a table in configurations, with the same
+//! names.
 
 mod adversarial;
 mod awp;
@@ -89,13 +91,14 @@ impl SampleStreams<'_> {
 pub struct StepOutcome {
     /// The gradient of the objective's mean over the batch.
     pub gradients: Gradients,
-    /// Sum of the whole objective over the batch: what `gradients` is the gradient of, times the samples.
+    /// Sum of the whole objective over the batch: what `gradients` is the gradient of, times the
+    /// samples.
     pub objective: f64,
-    /// Sum of the losses ℓ over the batch, without the regulariser; at the perturbed points where the
-    /// objective is about those.
+    /// Sum of the losses ℓ over the batch, without the regulariser; at the perturbed points where
+    /// the objective is about those.
     pub loss: f64,
-    /// Sum of L_r, or of whatever is added to the loss, over the batch, without its weight; 0 where the
-    /// objective has none.
+    /// Sum of L_r, or of whatever is added to the loss, over the batch, without its weight; 0 where
+    /// the objective has none.
     pub regularizer: f64,
     /// Samples of the batch that the pass of the loss classified correctly.
     pub correct: usize,
@@ -144,15 +147,15 @@ pub enum Objective {
 
 /// What every objective's options can do.
 trait Minimise {
-    /// Whether every parameter is in its range, and lengths fit images of `dimension` = C·H·W pixels, where
-    /// that is known.
+    /// Whether every parameter is in its range, and lengths fit images of `dimension` = C·H·W
+    /// pixels, where that is known.
     ///
     /// # Errors
     /// [`TrainingError::Setting`](crate::TrainingError::Setting) for the first that is not.
     fn check(&self, dimension: Option<usize>) -> Result<()>;
 
-    /// The perturbed points of a batch, where the objective looks for them before anything else. None: it
-    /// has none, or finds them in passes that it makes anyway.
+    /// The perturbed points of a batch, where the objective looks for them before anything else.
+    /// None: it has none, or finds them in passes that it makes anyway.
     ///
     /// # Errors
     /// As [`Minimise::part`].
@@ -175,8 +178,8 @@ impl Default for Objective {
 
 impl Objective {
     /// The gradient of the objective on a batch. Running statistics of BatchNorm move with each
-    /// pass in training mode that has a gradient in θ; those of attacks, and the one that only finds z,
-    /// leave them alone.
+    /// pass in training mode that has a gradient in θ; those of attacks, and the one that only
+    /// finds z, leave them alone.
     ///
     /// # Shapes
     /// `images`: `[N, C, H, W]` in [0, 1]; `labels`: `N` classes.
@@ -194,10 +197,10 @@ impl Objective {
         self.step_at(network, images, labels, at, streams, None)
     }
 
-    /// As [`Objective::step`], at perturbed points that are given, `[N, C, H, W]`, instead of those that
-    /// the objective would find (an attack's, or CURE's x + hz): for the replays of a batch, and for
-    /// whoever checks the gradient, in which the points are constants. Objectives without such points
-    /// take them in the place of the images.
+    /// As [`Objective::step`], at perturbed points that are given, `[N, C, H, W]`, instead of those
+    /// that the objective would find (an attack's, or CURE's x + hz): for the replays of a batch,
+    /// and for whoever checks the gradient, in which the points are constants. Objectives without
+    /// such points take them in the place of the images.
     ///
     /// # Errors
     /// As [`Objective::step`].
@@ -225,8 +228,9 @@ impl Objective {
         Ok(StepOutcome { gradients, objective, loss, regularizer, correct, samples, next })
     }
 
-    /// The perturbed points that [`Objective::step`] finds before anything else: an attack's. None: it has
-    /// none, or finds them in passes that it makes anyway (CURE, gradient alignment, LLR).
+    /// The perturbed points that [`Objective::step`] finds before anything else: an attack's. None:
+    /// it has none, or finds them in passes that it makes anyway (CURE's by default, gradient
+    /// alignment's, LLR's).
     ///
     /// # Errors
     /// As [`Objective::step`].
@@ -241,8 +245,8 @@ impl Objective {
         self.options().points(network, &Batch::new(images, labels, *streams, None)?, at)
     }
 
-    /// How often each batch is stepped on, the points of one step's outcome given to the next: 1 for all
-    /// but free adversarial training.
+    /// How often each batch is stepped on, the points of one step's outcome given to the next: 1
+    /// for all but free adversarial training.
     pub fn replays(&self) -> usize {
         match self {
             Self::Free(options) => options.replays,
@@ -255,8 +259,8 @@ impl Objective {
         self.entry().name
     }
 
-    /// Whether every parameter is in its range, and lengths fit images of `dimension` = C·H·W pixels, where
-    /// that is known.
+    /// Whether every parameter is in its range, and lengths fit images of `dimension` = C·H·W
+    /// pixels, where that is known.
     ///
     /// # Errors
     /// [`TrainingError::Setting`](crate::TrainingError::Setting) or

@@ -46,8 +46,8 @@ pub(super) fn rows<'a>(
     clean.chunks_exact(classes.max(1)).zip(perturbed.chunks_exact(classes.max(1)))
 }
 
-/// The attack of such objectives: steps in the ball from a point very near the image, for at the image
-/// itself the divergence has no gradient.
+/// The attack of such objectives: steps in the ball from a point very near the image, for at the
+/// image itself the divergence has no gradient.
 pub(super) fn near(
     eps: Epsilon,
     norm: Norm,
@@ -77,7 +77,8 @@ pub(super) fn check_near(eps: Epsilon, start: Epsilon) -> Result<()> {
 pub(super) mod tests {
     use super::*;
 
-    /// Whether seeds are the gradients of an objective of two samples' logits, by central differences.
+    /// Whether seeds are the gradients of an objective of two samples' logits, by central
+    /// differences.
     pub(in super::super) fn check_seeds(terms: impl Fn(&Tensor, &Tensor) -> Result<Terms>) {
         const CHANGE: f32 = 1e-2;
         let logits = [

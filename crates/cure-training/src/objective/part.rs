@@ -54,32 +54,32 @@ impl<'a> Batch<'a> {
         Streams::new(self.streams.seed, self.streams.indices)
     }
 
-    /// The number of a random start from them: another one in each epoch, and for each of the points that
-    /// an objective draws.
+    /// The number of a random start from them: another one in each epoch, and for each of the
+    /// points that an objective draws.
     pub(super) fn draw(&self, which: usize) -> usize {
         (self.streams.epoch as usize) | (which << 40)
     }
 
     /// `work` on some of the images.
-    fn within<R>(
+    pub(super) fn within<R>(
         &self,
-        range: Range<usize>,
+        rows: &[usize],
         work: impl FnOnce(&Batch<'_>) -> Result<R>,
     ) -> Result<R> {
-        let rows: Vec<usize> = range.clone().collect();
-        let points = self.points.map(|points| ops::select(points, &rows)).transpose()?;
+        let of = |all: &[usize]| rows.iter().map(|&row| all[row]).collect::<Vec<_>>();
+        let points = self.points.map(|points| ops::select(points, rows)).transpose()?;
         work(&Batch {
-            images: &ops::select(self.images, &rows)?,
-            labels: &self.labels[range.clone()],
-            streams: SampleStreams { indices: &self.streams.indices[range], ..self.streams },
+            images: &ops::select(self.images, rows)?,
+            labels: &of(self.labels),
+            streams: SampleStreams { indices: &of(self.streams.indices), ..self.streams },
             points: points.as_ref(),
             share: self.share,
         })
     }
 }
 
-/// What some images of a batch contribute: each number is their sum, and the gradient is their part of
-/// the gradient of the mean.
+/// What some images of a batch contribute: each number is their sum, and the gradient is their part
+/// of the gradient of the mean.
 pub(super) struct Part {
     pub(super) gradients: Gradients,
     pub(super) objective: f64,
@@ -92,6 +92,13 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// With `weight` times the objective.
+    pub(super) fn scaled(self, weight: f64) -> Self {
+        let gradients = self.gradients.scaled(weight as f32);
+        let (objective, loss) = (weight * self.objective, weight * self.loss);
+        Self { gradients, objective, loss, ..self }
+    }
+
     fn add(self, other: &Self) -> Result<Self> {
         Ok(Self {
             gradients: self.gradients.add_scaled(1.0, &other.gradients)?,
@@ -104,8 +111,8 @@ impl Part {
     }
 }
 
-/// `work` on the whole batch, or the sum over parts whose images see nothing of each other, each on one
-/// thread.
+/// `work` on the whole batch, or the sum over parts whose images see nothing of each other, each on
+/// one thread.
 pub(super) fn in_parts(
     passes: &Passes,
     batch: &Batch<'_>,
@@ -119,8 +126,11 @@ pub(super) fn in_parts(
     if ranges.len() < 2 {
         return work(batch);
     }
-    let parts: Result<Vec<Part>> =
-        ranges.into_par_iter().map(|range| ops::alone(|| batch.within(range, &work))).collect();
+    let part = |range: Range<usize>| {
+        let rows: Vec<usize> = range.collect();
+        ops::alone(|| batch.within(&rows, &work))
+    };
+    let parts: Result<Vec<Part>> = ranges.into_par_iter().map(part).collect();
     let mut sum: Option<Part> = None;
     for part in parts? {
         sum = Some(match sum {

@@ -22,8 +22,8 @@ impl<'a> Point<'a> {
         Ok(Self { pass, loss, adjoint })
     }
 
-    /// ∇_θ⟨v, ∇ℓ⟩, plus the gradient of ⟨seed, f⟩: 4 passes, with or without the second part. Memory is
-    /// let go as it is used up.
+    /// ∇_θ⟨v, ∇ℓ⟩, plus the gradient of ⟨seed, f⟩: 4 passes, with or without the second part.
+    /// Memory is let go as it is used up.
     pub(super) fn gradient_along(self, v: &Tensor, seed: Option<&Tensor>) -> Result<Gradients> {
         let tangent = self.pass.tangent(v)?;
         let mut mu = ops::softmax_covariance(&self.loss.probabilities, tangent.logits())?;

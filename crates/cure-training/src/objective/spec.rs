@@ -29,8 +29,8 @@ impl FromStr for Objective {
 }
 
 impl Objective {
-    /// What a specification says on top of this objective: parameters that it leaves out are this one's
-    /// where both have one name, else the defaults.
+    /// What a specification says on top of this objective: parameters that it leaves out are this
+    /// one's where both have one name, else the defaults.
     ///
     /// # Errors
     /// An unknown name or parameter, or a value that is not accepted.
@@ -40,8 +40,8 @@ impl Objective {
 }
 
 impl Objective {
-    /// Whether a pass that has a gradient in θ has BatchNorm over the batch: where none has, running
-    /// statistics stay what they are.
+    /// Whether a pass that has a gradient in θ has BatchNorm over the batch: where none has,
+    /// running statistics stay what they are.
     pub fn moves_statistics(&self) -> bool {
         let table = table_of(self).unwrap_or_default();
         let is_train =
@@ -152,8 +152,8 @@ impl fmt::Display for Objective {
 mod tests {
     use super::*;
 
-    /// Every row with all its defaults is the objective of its name, and reads back from its text and
-    /// from TOML.
+    /// Every row with all its defaults is the objective of its name, and reads back from its text
+    /// and from TOML.
     #[test]
     fn the_table_is_true() {
         for entry in objectives() {

@@ -1,9 +1,9 @@
-//! TRADES (Zhang et al. 2019): the mean of ℓ(x) + β·KL(p(x) ‖ p(x′)), x′ the point of the ball that the
-//! attack finds by climbing that divergence. Both p(x) and p(x′) depend on θ. (The authors' code
-//! has 10 steps of 0.007 for ε = 0.031.)
+//! TRADES (Zhang et al. 2019): the mean of ℓ(x) + β·KL(p(x) ‖ p(x′)), x′ the point of the ball that
+//! the attack finds by climbing that divergence. Both p(x) and p(x′) depend on θ. (The authors'
+//! code has 10 steps of 0.007 for ε = 0.031.)
 //!
-//! Cost: 2·steps passes for the attack and 1 for p(x) there; 6 for the two points, twice with adversarial
-//! weight perturbation. With β = 0 it is the standard objective, at its cost.
+//! Cost: 2·steps passes for the attack and 1 for p(x) there; 6 for the two points, twice with
+//! adversarial weight perturbation. With β = 0 it is the standard objective, at its cost.
 
 use cure_attacks::{Epsilon, Norm, Parameter};
 use cure_network::Network;
@@ -60,9 +60,8 @@ pub struct TradesOptions {
     /// The length of a step in pixels. Default ε/4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Epsilon>,
-    /// The radius in pixels of the ball that the attack's start is drawn from. Default 0.001, or ε where
-    /// that is smaller. (The authors
-    /// draw from the normal distribution of that deviation.)
+    /// The radius in pixels of the ball that the attack's start is drawn from. Default 0.001, or ε
+    /// where that is smaller. (The authors draw from the normal distribution of that deviation.)
     #[serde(default = "nearby")]
     pub start: Epsilon,
     /// γ of adversarial weight perturbation. Default 0, none.

@@ -15,10 +15,18 @@ impl TrainingConfig {
     pub(crate) fn check_schedules(&self) -> Result<()> {
         // A schedule made in code rather than read has not been checked yet.
         self.learning_rate.to_string().parse::<LearningRate>()?;
-        check_warm_up(self.warm_up)?;
+        check_warm_up(self.warm_up, self.epochs)?;
         let factor = self.batch_norm_rate;
         if !(factor >= 0.0 && factor.is_finite()) {
             return Err(TrainingError::setting("batch_norm_rate", factor, "0 or more"));
+        }
+        if self.regularize_every == 0 {
+            return Err(TrainingError::setting("regularize_every", 0, "1 or more steps"));
+        }
+        if self.regularize_every > 1 && !matches!(self.objective, Objective::Cure(_)) {
+            let (every, name) = (self.regularize_every, self.objective.name());
+            let accepted = format!("1 with the objective {name}: γ is a weight of CURE's");
+            return Err(TrainingError::setting("regularize_every", every, accepted));
         }
         for (name, schedule) in [("h", &self.h), ("gamma", &self.gamma)] {
             schedule.to_string().parse::<ValueSchedule>()?;
@@ -35,6 +43,14 @@ impl TrainingConfig {
     /// h and γ in an epoch, counted from 0.
     pub(crate) fn values_at(&self, epoch: usize) -> EpochValues {
         EpochValues { h: self.h.at(epoch), gamma: self.gamma.at(epoch) }
+    }
+
+    /// h and γ in a step of an epoch, both counted from 0: γ is in every `regularize_every`-th one, for
+    /// those that go without.
+    pub(crate) fn values_of(&self, epoch: usize, step: usize) -> EpochValues {
+        let (EpochValues { h, gamma }, every) = (self.values_at(epoch), self.regularize_every);
+        let gamma = if step.is_multiple_of(every) { every as f64 * gamma } else { 0.0 };
+        EpochValues { h, gamma }
     }
 
     /// The scheduled parameters of the objective in an epoch, counted from 0.

@@ -10,7 +10,8 @@ const ACCEPTED: &str = "a number (4 or 8/255), linear:FROM..TO@EPOCHS (linear:0.
     geometric:FROM..TO@EPOCHS (geometric:0.02..0.6@5) and steps:VALUExEPOCHS,… \
     (steps:4x10,8x5,12x5)";
 
-/// A parameter of the objective over a run: one value an epoch, which later epochs keep once the schedule has ended.
+/// A parameter of the objective over a run: one value an epoch, which later epochs keep once the
+/// schedule has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "String")]
 pub enum ValueSchedule {

@@ -8,11 +8,14 @@ pub(super) fn warm_up(time: f64, step: f64, over: f64) -> f64 {
     if over > 0.0 { ((time + step) / over).min(1.0) } else { 1.0 }
 }
 
-/// Whether `over` is a length in epochs.
-pub(super) fn check_warm_up(over: f64) -> Result<()> {
-    match over >= 0.0 && over.is_finite() {
+/// Whether `over` is a length within a run of so many epochs.
+pub(super) fn check_warm_up(over: f64, epochs: usize) -> Result<()> {
+    match (0.0..=epochs as f64).contains(&over) {
         true => Ok(()),
-        false => Err(TrainingError::setting("warm_up", over, "0 or more epochs")),
+        false => {
+            let accepted = format!("0 to {epochs}, the run's epochs");
+            Err(TrainingError::setting("warm_up", over, accepted))
+        }
     }
 }
 
@@ -28,8 +31,9 @@ mod tests {
             assert!((found - expected / 6.0).abs() < 1e-15, "{found} is not {expected}/6");
         }
         assert_eq!(warm_up(0.0, 0.1, 0.0), 1.0);
-        for over in [-0.5, f64::NAN, f64::INFINITY] {
-            assert!(check_warm_up(over).is_err());
+        for over in [-0.5, 3.1, f64::NAN, f64::INFINITY] {
+            assert!(check_warm_up(over, 3).is_err());
         }
+        assert!(check_warm_up(3.0, 3).is_ok());
     }
 }

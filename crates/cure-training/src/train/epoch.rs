@@ -34,7 +34,6 @@ pub(super) struct Trainer<'a> {
 /// What an epoch's steps are taken with.
 struct Epoch {
     objective: Objective,
-    at: EpochValues,
     /// Samples of each of the epoch's batches, over all ranks.
     samples: Vec<usize>,
 }
@@ -71,17 +70,10 @@ impl Trainer<'_> {
         {
             return Ok(Control::Stop);
         }
-        let Some(measured) = self.measure()? else { return Ok(Control::Stop) };
+        let Some((mut row, verdict)) = self.measure(total)? else { return Ok(Control::Stop) };
         ranks::check_agreement(&self.now.moment.network, "", "after an epoch", &self.ranks)?;
-        self.now.sums.seconds = seconds_before + begun.elapsed().as_secs_f64();
-        let mut row = self.row(total, &measured);
-        let chosen = self.choose(&row)?;
-        if self.config.keep_every.is_some_and(|every| row.epoch.is_multiple_of(every)) {
-            let place = self.run.epoch(row.epoch);
-            self.export(&place, self.now.moment.averaged(), row.epoch, None)?;
-        }
-        self.check_patience(row.epoch);
-        row.overfitting = self.watch(&row);
+        row.seconds = seconds_before + begun.elapsed().as_secs_f64();
+        let chosen = self.act(&row, verdict)?;
         self.run.append(&row)?;
         self.now.position = Position { epoch: epoch + 1, batch: 0 };
         self.now.sums = EpochSums::default();
@@ -105,7 +97,6 @@ impl Trainer<'_> {
         let Position { epoch, batch: first } = self.now.position;
         let with = Epoch {
             objective: self.config.objective_at(epoch)?,
-            at: self.config.values_at(epoch),
             samples: batches.iter().map(Vec::len).collect(),
         };
         let mut positions = batches;
@@ -173,7 +164,7 @@ impl Trainer<'_> {
         rates: Rates,
         points: Option<&Tensor>,
     ) -> Result<StepOutcome> {
-        let Epoch { objective, at, .. } = with;
+        let (objective, at) = (&with.objective, &self.values_now());
         let (network, parts) = (&mut self.now.moment.network, self.config.accumulate);
         let outcome = accumulate::step(objective, network, batch, parts, at, streams, points)?;
         let outcome = ranks::whole(outcome, network.ranks())?;
@@ -182,12 +173,19 @@ impl Trainer<'_> {
         }
         let sums = &mut self.now.sums;
         sums.loss += outcome.loss;
-        sums.regularizer += outcome.regularizer;
+        // Steps without the regulariser say 0: those with it stand for them.
+        sums.regularizer += self.config.regularize_every as f64 * outcome.regularizer;
         sums.correct += outcome.correct;
         sums.samples += outcome.samples;
         self.now.images_seen += outcome.samples as u64;
         self.take(&outcome.gradients, rates)?;
         Ok(outcome)
+    }
+
+    /// h and γ of the step that comes.
+    fn values_now(&self) -> EpochValues {
+        let Position { epoch, batch } = self.now.position;
+        self.config.values_of(epoch, batch)
     }
 
     /// Moves the weights along a gradient, and the average after them.

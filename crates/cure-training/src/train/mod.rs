@@ -6,6 +6,7 @@ mod saving;
 
 use cure_data::Dataset;
 use cure_network::Network;
+use cure_tensor::ops;
 use sha2::{Digest, Sha256};
 
 use crate::average::Average;
@@ -14,7 +15,7 @@ use crate::config::TrainingConfig;
 use crate::error::{Result, TrainingError};
 use crate::metrics::EpochRow;
 use crate::moment::Moment;
-use crate::observer::{Control, Observer};
+use crate::observer::{Control, Event, Observer};
 use crate::optimizer::Optimizer;
 use crate::ranks;
 use crate::run_directory::RunDirectory;
@@ -51,8 +52,8 @@ pub struct Finished {
 /// a run that is interrupted anywhere and resumed ends in the same weights, bit for bit.
 ///
 /// Where the network has [`Ranks`](cure_network::Ranks), each of them calls this with the same
-/// arguments, all but the first one with [`RunDirectory::follow`], and every step is taken on the whole
-/// batch: the result is that of one process, to rounding.
+/// arguments, all but the first one with [`RunDirectory::follow`], and every step is taken on the
+/// whole batch: the result is that of one process, to rounding.
 ///
 /// # Errors
 /// Settings outside their range, data that does not fit the network, a checkpoint of another run,
@@ -99,7 +100,9 @@ pub fn train(
             trainer
         }
     };
-    trainer.run.cut_metrics(trainer.now.position.epoch)?;
+    if let Some(sentence) = trainer.run.cut_metrics(trainer.now.position.epoch)? {
+        trainer.observer.observe(&Event::Warning(&sentence));
+    }
     while trainer.now.position.epoch < config.epochs && trainer.now.ended.is_none() {
         if trainer.epoch()? == Control::Stop {
             trainer.save()?;
@@ -128,12 +131,15 @@ fn identity(
         input: architecture.input,
         normalization: network.normalization().clone(),
         configuration: config.fingerprint()?,
+        plain_sums: ops::takes_plain_sums(),
         data: hexadecimal(&data.finalize()),
     })
 }
 
 fn check_same(saved: &Identity, current: &Identity, run: &RunDirectory) -> Result<()> {
-    let what = if saved.configuration != current.configuration {
+    let what = if (&saved.configuration, saved.plain_sums)
+        != (&current.configuration, current.plain_sums)
+    {
         "configuration"
     } else if saved.data != current.data {
         "training or validation data"

@@ -108,8 +108,8 @@ pub fn start(path: &Path, config: &TrainingConfig, stop_after: Option<usize>) ->
     continued(&mut run, config, stop_after)
 }
 
-/// [`start`] of [`everything`], with the first epoch noted as one that stood against the attack as no
-/// later epoch will: those are then overfitted, and rolled back.
+/// [`start`] of [`everything`], with the first epoch noted as one that stood against the attack as
+/// no later epoch will: those are then overfitted, and rolled back.
 pub fn start_overfitting(path: &Path, config: &TrainingConfig) {
     start(path, config, Some(6)).unwrap();
     // Stopped before the first validation.

@@ -48,8 +48,8 @@ pub fn on_ranks<T: Send>(size: usize, work: impl Fn(Ranks) -> T + Sync) -> Vec<T
             let thread = Thread { rank, barrier: barrier.clone(), values: values.clone() };
             let work = &work;
             scope.spawn(move || {
-                // Of its own, as a process has: a pool's thread that waits for another rank must not
-                // be the one that this rank needs.
+                // Of its own, as a process has: a pool's thread that waits for another rank must
+                // not be the one that this rank needs.
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
                 pool.install(|| work(Ranks::of(Arc::new(thread))))
             })

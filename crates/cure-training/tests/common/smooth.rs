@@ -9,7 +9,7 @@ pub const AT: EpochValues = EpochValues { h: 0.5, gamma: 0.7 };
 pub const COUNT: usize = 4;
 
 /// Every objective, in every form whose gradient differs.
-pub const SPECS: [&str; 26] = [
+pub const SPECS: [&str; 31] = [
     "standard",
     "standard:smoothing=0.2",
     "standard:loss_mode=eval",
@@ -21,8 +21,13 @@ pub const SPECS: [&str; 26] = [
     "fgsm-at:eps=0.1,attack_mode=train",
     "fgsm-rs:eps=0.1,loss_mode=eval",
     "n-fgsm:eps=0.1,smoothing=0.1",
+    "pgd-at:eps=0.1,steps=2,clean=0.5,loss_mode=eval",
+    "fgsm-at:eps=0.1,attack_mode=train,clean=0.5",
+    "fgsm-rs:eps=0.1,clean=0.3",
+    "n-fgsm:eps=0.1,clean=0.5",
     "free:eps=0.1",
     "deepfool",
+    "deepfool:clean=0.5,loss_mode=eval",
     "trades:eps=0.1,steps=2",
     "trades:eps=0.1,steps=2,smoothing=0.1,loss_mode=eval",
     "mart:eps=0.1,steps=2,lambda=50",

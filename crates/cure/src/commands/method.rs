@@ -8,8 +8,8 @@ use crate::failure::{Blame, Failure, Outcome};
 
 #[derive(Args, Debug, Default, PartialEq)]
 pub(crate) struct MethodArguments {
-    /// What is minimised, as NAME or NAME:PARAMETER=VALUE,… (pgd-at:eps=8/255,steps=7); `cure objectives
-    /// list` knows all [default: standard].
+    /// What is minimised, as NAME or NAME:PARAMETER=VALUE,… (pgd-at:eps=8/255,steps=7); `cure
+    /// objectives list` knows all [default: standard].
     #[arg(long, value_name = "SPEC")]
     method: Option<String>,
     /// γ, the regulariser's weight: a number or a schedule (steps:4x10,8x5,12x5).
@@ -32,7 +32,8 @@ pub(crate) struct MethodArguments {
     /// every pass over the batch but the one that finds z.
     #[arg(long, value_name = "MODE", help_heading = "CURE")]
     batch_norm: Option<String>,
-    /// Hold three passes' activations instead of five, for two more passes a step and the same result.
+    /// Hold three passes' activations instead of five, for two more passes a step and the same
+    /// result.
     #[arg(long, help_heading = "CURE")]
     recompute: bool,
 }

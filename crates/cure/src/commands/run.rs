@@ -3,53 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cure_data::{Augmentation, Dataset, Split};
-use cure_network::{Architecture, LoadOptions, Network, Normalization, load};
-use cure_report::{Cell, Table};
+use cure_data::Augmentation;
 use cure_tensor::ops;
-use cure_training::{
-    Control, Event, Finished, Outcome as Ended, RunDirectory, TrainingConfig, TrainingError,
-    Validation, ValidationAttack, train,
-};
-use indicatif::ProgressBar;
-use serde::{Deserialize, Serialize};
+use cure_training::{RunDirectory, TrainingConfig, Validation, ValidationAttack};
 
+use super::prepared::Prepared;
+pub(crate) use super::run_config::RunConfig;
+use super::session;
 use super::steps::LoopArguments;
-use crate::arguments::{General, load_data};
+use crate::arguments::General;
 use crate::failure::{Blame, Failure, Outcome};
-use crate::interrupt;
-use crate::output::print;
-use crate::progress;
 use crate::recipes;
 
 /// The attack on validation images where none is named.
 const VALIDATION_ATTACK: &str = "pgd:norm=linf,eps=8/255,steps=10,random-start=false";
-
-/// What a run's `config.toml` holds, and what `--config` reads.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct RunConfig {
-    /// The data, as NAME[:PLACE]; its training split is used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) data: Option<String>,
-    /// Only the first so many training images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) limit: Option<usize>,
-    /// The architecture.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) model: Option<String>,
-    /// The weights to start from; random ones without.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) weights: Option<PathBuf>,
-    /// What is done to pixels first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) normalize: Option<String>,
-    /// Plain sums in every convolution (`--plain-sums`): whoever resumes takes them too.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) plain_sums: bool,
-    /// Everything else.
-    pub(crate) training: TrainingConfig,
-}
 
 /// What `train` and `finetune` share.
 #[derive(Args, Debug, Default, PartialEq)]
@@ -60,8 +27,8 @@ pub(crate) struct TrainingArguments {
     /// The run's folder, made for it.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A configuration to start from: a file, such as another run's config.toml, or a recipe by name
-    /// (cure recipes list); flags override it.
+    /// A configuration to start from: a file, such as another run's config.toml, or a recipe by
+    /// name (cure recipes list); flags override it.
     #[arg(long, value_name = "FILE|RECIPE")]
     config: Option<PathBuf>,
     /// Only the first N training images.
@@ -81,7 +48,7 @@ pub(crate) struct TrainingArguments {
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     optimizer: Option<String>,
     /// Times each parameter, added to its gradient.
-    #[arg(long, value_name = "X", help_heading = "Training")]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
     /// Random crop and flip (true) or images as they are (false) [default: true, but for digits].
     #[arg(long, value_name = "BOOL", help_heading = "Training")]
@@ -99,6 +66,16 @@ pub(crate) struct TrainingArguments {
     /// accuracy alone [default: pgd:eps=8/255,steps=10,random-start=false].
     #[arg(long, value_name = "SPEC", help_heading = "Training")]
     validation_attack: Option<String>,
+    /// Attack them after each so many epochs, and after the last [default: 1].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    validation_every: Option<usize>,
+    /// Attack so many of them, spread evenly [default: 500].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    validation_samples: Option<usize>,
+    /// Which epoch's weights are chosen: best-robust, best-clean, last, or auto, the first of these
+    /// that was measured [default: auto].
+    #[arg(long, value_name = "WHAT", help_heading = "Training")]
+    selection: Option<String>,
     #[command(flatten)]
     steps: LoopArguments,
 }
@@ -214,7 +191,23 @@ impl TrainingArguments {
                 }
             }
         }
-        Ok(())
+        if let Some(text) = &self.selection {
+            training.selection = text.parse().input()?;
+        }
+        let given = self.validation_every.is_some() || self.validation_samples.is_some();
+        match training.validation.as_mut().and_then(|validation| validation.attack.as_mut()) {
+            Some(attack) => {
+                attack.every = self.validation_every.unwrap_or(attack.every);
+                attack.samples = self.validation_samples.unwrap_or(attack.samples);
+                Ok(())
+            }
+            None if given => Err(Failure::Input(
+                "--validation-every and --validation-samples are of the attack on validation \
+                 images: give --validation, and no --validation-attack none"
+                    .into(),
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -229,250 +222,36 @@ pub(crate) fn start(
     };
     ops::use_plain_sums(config.plain_sums);
     config.training.check().input()?;
+    let config = config.anchored()?;
     let prepared = Prepared::new(&config)?;
     config
         .training
         .check_data(&prepared.network, &prepared.train, prepared.validation.as_ref())
         .input()?;
-    let mut run = match general.ranks.is_first() {
-        true => RunDirectory::create(folder, &config).input()?,
-        false => RunDirectory::follow(folder),
+    let created = match general.ranks.is_first() {
+        true => RunDirectory::create(folder, &config),
+        false => Ok(RunDirectory::follow(folder)),
     };
+    let mut run = created.map_err(|error| session::blame(folder, error))?;
     prepared.train(general, &config, &mut run)
 }
 
-/// Goes on with the run in `folder`.
-pub(crate) fn resume(general: &General, folder: &Path) -> Outcome {
-    let mut run = match general.ranks.is_first() {
-        true => RunDirectory::resume(folder).input()?,
-        false => RunDirectory::follow(folder),
+/// Goes on with the run in `folder`, where nothing else was asked (`is_alone`).
+pub(crate) fn resume(general: &General, folder: &Path, is_alone: bool) -> Outcome {
+    if !is_alone || general.seed.is_some() || general.plain_sums {
+        return Err(Failure::Input(
+            "--resume goes on as the run's config.toml says; leave out all but --threads, \
+             --quiet and --verbose"
+                .into(),
+        ));
+    }
+    let found = match general.ranks.is_first() {
+        true => RunDirectory::resume(folder),
+        false => Ok(RunDirectory::follow(folder)),
     };
+    let mut run = found.map_err(|error| session::blame(folder, error))?;
     let config: RunConfig = run.configuration().input()?;
     ops::use_plain_sums(config.plain_sums);
     config.training.check().input()?;
-    Prepared::new(&config)?.train(general, &config, &mut run)
-}
-
-/// A run's data and network.
-pub(super) struct Prepared {
-    pub(super) train: Dataset,
-    pub(super) validation: Option<Dataset>,
-    pub(super) network: Network,
-    /// Of the file that the network is from.
-    pub(super) weights_sha256: Option<String>,
-}
-
-impl Prepared {
-    fn new(config: &RunConfig) -> Outcome<Self> {
-        let Some(data) = &config.data else {
-            return Err(Failure::Input(
-                "which data? give --data, as --data digits or --data cifar10:DIR".into(),
-            ));
-        };
-        let mut all = load_data(data, Split::Train)?;
-        if let Some(limit) = config.limit {
-            all = all.limit(limit).input()?;
-        }
-        let (train, validation) = config.training.split(&all).input()?;
-        let (network, weights_sha256) = match &config.weights {
-            Some(weights) => {
-                let loaded = load(
-                    weights,
-                    &LoadOptions {
-                        model: config.model.clone(),
-                        normalization: config.normalize.clone(),
-                        classes: all.classes(),
-                        input: all.shape(),
-                    },
-                )
-                .input()?;
-                loaded.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
-                (loaded.network, Some(loaded.sha256.hexadecimal().to_owned()))
-            }
-            None => {
-                let name = config.model.as_deref().unwrap_or_default();
-                let architecture = Architecture::named(name, all.classes(), all.shape()).input()?;
-                let how = config.normalize.as_deref().unwrap_or("none");
-                let normalization = Normalization::parse(how, all.shape()[0]).input()?;
-                let seed = config.training.seed;
-                (Network::random(architecture, normalization, seed).input()?, None)
-            }
-        };
-        Ok(Self { train, validation, network, weights_sha256 })
-    }
-
-    fn train(mut self, general: &General, config: &RunConfig, run: &mut RunDirectory) -> Outcome {
-        interrupt::listen()?;
-        self.network.set_ranks(general.ranks.clone());
-        let folder = run.path().to_owned();
-        if !general.quiet {
-            eprintln!(
-                "{}: {} on {} images, {}, {} epochs",
-                folder.display(),
-                self.network.architecture().name(),
-                self.train.len(),
-                config.training.objective.name(),
-                config.training.epochs,
-            );
-        }
-        let is_first = general.ranks.is_first();
-        if is_first {
-            super::session::begin(run, &self, &config.training)?;
-        }
-        let mut watcher = Watcher { bar: progress::bar(0, general.quiet), quiet: general.quiet };
-        let ended = train(
-            self.network,
-            &self.train,
-            self.validation.as_ref(),
-            &config.training,
-            run,
-            &mut |event: &Event<'_>| watcher.observe(event),
-        );
-        watcher.bar.finish_and_clear();
-        if is_first {
-            super::session::end(run, &ended)?;
-        }
-        match ended {
-            Ok(Ended::Finished(_)) if !is_first => Ok(()),
-            Ok(Ended::Finished(finished)) => {
-                print(&summary(&finished, &folder, config.training.average.is_some()))
-            }
-            Ok(Ended::Interrupted(position)) => Err(Failure::Interrupted(format!(
-                "interrupted in epoch {} after {} batches; go on with --resume {}",
-                position.epoch + 1,
-                position.batch,
-                folder.display(),
-            ))),
-            // What the run was given does not go together; nothing was trained.
-            Err(
-                error @ (TrainingError::Setting { .. }
-                | TrainingError::Network(_)
-                | TrainingError::Data(_)
-                | TrainingError::Schedule { .. }
-                | TrainingError::Scheduled { .. }),
-            ) => Err(error).input(),
-            // A full disk, or a folder that may not be written any more.
-            Err(error @ (TrainingError::Io { .. } | TrainingError::Weights(_)))
-                if run.last().is_file() || run.previous().is_file() =>
-            {
-                Err(Failure::Failed(format!(
-                    "{error}; the last checkpoint is intact: once there is room, go on with \
-                     --resume {}",
-                    folder.display()
-                )))
-            }
-            Err(error) => Err(error).failed(),
-        }
-    }
-}
-
-fn percent(value: Option<f64>) -> Cell {
-    value.map_or(Cell::Missing, |value| Cell::Percent(value, 1))
-}
-
-/// The rows of a run.
-pub(crate) fn table(rows: &[cure_training::EpochRow]) -> Table {
-    let columns = [
-        "epoch",
-        "loss",
-        "L_r",
-        "train",
-        "valid",
-        "valid attacked",
-        "h",
-        "γ",
-        "rate",
-        "images",
-        "s",
-    ];
-    rows.iter().fold(Table::new("", columns), |table, row| {
-        table.row([
-            Cell::from(row.epoch),
-            Cell::Number(row.loss, 4),
-            Cell::Number(row.regularizer, 4),
-            Cell::Percent(row.train_accuracy, 1),
-            percent(row.validation_accuracy),
-            percent(row.validation_robust_accuracy),
-            Cell::Number(row.h, 3),
-            Cell::Number(row.gamma, 2),
-            Cell::from(format!("{:.1e}", row.learning_rate)),
-            Cell::from(row.images_seen),
-            Cell::Number(row.seconds, 0),
-        ])
-    })
-}
-
-fn summary(finished: &Finished, folder: &Path, averaged: bool) -> String {
-    let attack = finished.rows.iter().find_map(|row| row.validation_attack.clone());
-    let attack = attack.map(|attack| format!("valid attacked is {attack}\n")).unwrap_or_default();
-    let ended = match finished.ended {
-        Some(ending) => format!("ended early: {ending}\n"),
-        None => String::new(),
-    };
-    let averaged = if averaged { ", the average's" } else { "" };
-    format!(
-        "{}{attack}{ended}chosen: epoch {}{averaged}; weights in {}\n",
-        table(&finished.rows).to_text(),
-        finished.chosen_epoch,
-        folder.join("weights.safetensors").display(),
-    )
-}
-
-/// Draws a run's progress and hears Ctrl-C.
-pub(crate) struct Watcher {
-    pub(crate) bar: ProgressBar,
-    pub(crate) quiet: bool,
-}
-
-impl Watcher {
-    /// Above the bar where there is one, plainly where there is none.
-    fn say(&self, line: String) {
-        if self.bar.is_hidden() { eprintln!("{line}") } else { self.bar.println(line) }
-    }
-
-    pub(crate) fn observe(&mut self, event: &Event<'_>) -> Control {
-        match event {
-            Event::EpochStarted { epoch, epochs, done, batches } => {
-                self.bar.reset();
-                self.bar.set_length(*batches as u64);
-                self.bar.set_position(*done as u64);
-                self.bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-            }
-            Event::Step { batch, loss, regularizer, accuracy, .. } => {
-                self.bar.set_position(*batch as u64);
-                self.bar.set_message(format!(
-                    "loss {loss:.3}, L_r {regularizer:.3}, {:.0} %",
-                    100.0 * accuracy
-                ));
-            }
-            Event::Validation { done, total, .. } => {
-                self.bar.set_message(format!("validation {done}/{total}"));
-            }
-            Event::EpochEnded { row, chosen } if !self.quiet => {
-                let percent = |value: Option<f64>| match value {
-                    Some(value) => format!("{:.1} %", 100.0 * value),
-                    None => "–".into(),
-                };
-                let line = format!(
-                    "epoch {}: loss {:.4}, L_r {:.4}, train {:.1} %, valid {}, attacked {}, h {:.3}, {:.0} s{}",
-                    row.epoch,
-                    row.loss,
-                    row.regularizer,
-                    100.0 * row.train_accuracy,
-                    percent(row.validation_accuracy),
-                    percent(row.validation_robust_accuracy),
-                    row.h,
-                    row.seconds,
-                    if *chosen { ", chosen so far" } else { "" },
-                );
-                self.say(line);
-            }
-            Event::Curvature { done, total, .. } => {
-                self.bar.set_message(format!("curvature {done}/{total}"));
-            }
-            Event::Overfitting(overfitting) => self.say(format!("warning: {overfitting}")),
-            _ => {}
-        }
-        if interrupt::asked() { Control::Stop } else { Control::Continue }
-    }
+    Prepared::resumed(&config, &run)?.train(general, &config, &mut run)
 }

@@ -9,29 +9,34 @@ use crate::failure::{Blame, Failure, Outcome};
 pub(crate) struct LoopArguments {
     /// Decay of a moving average of the weights, as 0.999; it is what is validated, chosen and
     /// exported [default: no average].
-    #[arg(long, value_name = "DECAY", help_heading = "The loop")]
+    #[arg(long, value_name = "DECAY", help_heading = "The loop", allow_negative_numbers = true)]
     average: Option<f64>,
     /// Shorten gradients to this ℓ2 norm over all parameters [default: no bound].
-    #[arg(long, value_name = "NORM", help_heading = "The loop")]
+    #[arg(long, value_name = "NORM", help_heading = "The loop", allow_negative_numbers = true)]
     clip_norm: Option<f64>,
     /// Let the learning rate rise from 0 to its schedule over so many epochs, 0.5 for half a one.
-    #[arg(long, value_name = "EPOCHS", help_heading = "The loop")]
+    #[arg(long, value_name = "EPOCHS", help_heading = "The loop", allow_negative_numbers = true)]
     warm_up: Option<f64>,
-    /// Learning rate of BatchNorm's scale and shift, times the others'; 0 freezes them [default: 1].
-    #[arg(long, value_name = "FACTOR", help_heading = "The loop")]
+    /// Learning rate of BatchNorm's scale and shift, times the others'; 0 freezes them [default:
+    /// 1].
+    #[arg(long, value_name = "FACTOR", help_heading = "The loop", allow_negative_numbers = true)]
     batch_norm_rate: Option<f64>,
-    /// A parameter of the objective over the epochs, as eps=linear:1/255..8/255@5, under its name in
-    /// config.toml; may be given several times.
+    /// Take CURE's regulariser in every so many steps only, with as many times its weight
+    /// [default: 1].
+    #[arg(long, value_name = "STEPS", help_heading = "The loop")]
+    regularize_every: Option<usize>,
+    /// A parameter of the objective over the epochs, as eps=linear:1/255..8/255@5, under its name
+    /// in config.toml; may be given several times.
     #[arg(long, value_name = "NAME=SCHEDULE", help_heading = "The loop")]
     schedule: Vec<String>,
     /// Take each batch in so many parts, for less memory; BatchNorm over the batch sees the part.
     #[arg(long, value_name = "PARTS", help_heading = "The loop")]
     accumulate: Option<usize>,
-    /// End when no epoch was better than one so many epochs ago.
-    #[arg(long, value_name = "EPOCHS", help_heading = "The loop")]
+    /// End when so many measurements, one after the other, were no better than the best before.
+    #[arg(long, value_name = "N", help_heading = "The loop")]
     patience: Option<usize>,
-    /// Catastrophic overfitting (the validation attack wins, FGSM does not): warn, stop or roll-back
-    /// to the best epoch [default: warn].
+    /// Catastrophic overfitting (the validation attack wins, FGSM does not): warn, stop or
+    /// roll-back to the best epoch [default: warn].
     #[arg(long, value_name = "WHAT", help_heading = "The loop")]
     on_overfitting: Option<String>,
     /// How often to roll back before the run ends [default: 3].
@@ -57,6 +62,7 @@ impl LoopArguments {
         set(&mut training.warm_up, self.warm_up);
         set(&mut training.batch_norm_rate, self.batch_norm_rate);
         set(&mut training.accumulate, self.accumulate);
+        set(&mut training.regularize_every, self.regularize_every);
         set(&mut training.roll_backs, self.roll_backs);
         if let Some(what) = &self.on_overfitting {
             training.on_overfitting = what.parse().input()?;

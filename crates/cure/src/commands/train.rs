@@ -40,14 +40,7 @@ pub(crate) struct Options {
 pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     if let Some(folder) = &options.resume {
         let alone = Options { resume: options.resume.clone(), ..Options::default() };
-        if *options != alone || general.seed.is_some() || general.plain_sums {
-            return Err(Failure::Input(
-                "--resume goes on as the run's config.toml says; leave out all but --threads, \
-                 --quiet and --verbose"
-                    .into(),
-            ));
-        }
-        return run::resume(general, folder);
+        return run::resume(general, folder, *options == alone);
     }
     let mut config: RunConfig = options.training.base(general)?;
     if let Some(model) = &options.model {

@@ -1,21 +1,25 @@
-//! Fine-tuning on DeepFool's examples, the paper's section 2: the mean of ℓ at the nearest misclassified
-//! point that DeepFool finds, with the true label; at x itself where it finds none, or where x is
-//! misclassified already. The paper names the attack and the number of epochs (20 for CIFAR-10, 10 for
-//! SVHN), not the norm or whether clean images are mixed in: here ℓ2, DeepFool's own, and they are not.
+//! Fine-tuning on DeepFool's examples, the paper's section 2: the mean of ℓ at the nearest
+//! misclassified point that DeepFool finds, with the true label; at x itself where it finds none,
+//! or where x is misclassified already. The paper names the attack and the number of epochs (20 for
+//! CIFAR-10, 10 for SVHN), not the norm or whether clean images are mixed in: here ℓ2, DeepFool's
+//! own, and they are not unless `clean` says so.
 //!
-//! Cost: 3 passes, and those of the attack: at most 1 + 2·steps evaluations and (candidates − 1)·steps
-//! pull backs, of the samples that are still on their way; most take two or three steps.
+//! Cost: 3 passes, and those of the attack: at most 1 + 2·steps evaluations and (candidates −
+//! 1)·steps pull backs, of the samples that are still on their way; most take two or three steps.
 
 use cure_attacks::{DeepFoolOptions, Norm, Parameter, deepfool};
 use cure_network::Network;
 use cure_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::super::entry::{LOSS_MODE, ObjectiveEntry, SMOOTHING, check_count};
+use super::super::entry::{
+    LOSS_MODE, ObjectiveEntry, SMOOTHING, check_count, check_share, is_zero,
+};
 use super::super::loss::LossOptions;
 use super::super::part::{Batch, Part};
 use super::super::standard::mean_loss;
 use super::super::{EpochValues, Minimise};
+use super::clean::{self, CLEAN};
 use crate::Result;
 
 pub(in super::super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
@@ -28,13 +32,15 @@ pub(in super::super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
         Parameter::new("steps", "50", "steps at most"),
         Parameter::new("overshoot", "0.02", "share by which steps go beyond the boundary"),
         Parameter::new("candidates", "10", "likeliest classes considered, the label included"),
+        CLEAN,
         LOSS_MODE,
         SMOOTHING,
     ],
 };
 
-/// The parameters of training on DeepFool's examples, those of [`DeepFoolOptions`] in Foolbox's variant.
-/// Its attack always sees BatchNorm's running statistics: samples leave the batch one by one.
+/// The parameters of training on DeepFool's examples, those of [`DeepFoolOptions`] in Foolbox's
+/// variant. Its attack always sees BatchNorm's running statistics: samples leave the batch one by
+/// one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeepFoolTrainingOptions {
@@ -46,6 +52,9 @@ pub struct DeepFoolTrainingOptions {
     pub overshoot: f64,
     /// How many of the likeliest classes are considered, the label included. Default 10.
     pub candidates: usize,
+    /// The share of the samples that are not attacked. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub clean: f64,
     /// The loss.
     #[serde(flatten)]
     pub loss: LossOptions,
@@ -55,7 +64,8 @@ impl Default for DeepFoolTrainingOptions {
     fn default() -> Self {
         let DeepFoolOptions { norm, steps, overshoot, candidates, .. } =
             DeepFoolOptions::new(Norm::L2);
-        Self { norm, steps, overshoot, candidates, loss: LossOptions::default() }
+        let loss = LossOptions::default();
+        Self { norm, steps, overshoot, candidates, clean: 0.0, loss }
     }
 }
 
@@ -73,6 +83,7 @@ impl DeepFoolTrainingOptions {
 impl Minimise for DeepFoolTrainingOptions {
     fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.loss.check()?;
+        check_share("objective.clean", self.clean)?;
         check_count("objective.steps", self.steps)?;
         Ok(cure_attacks::Attack::check(&self.attack(), dimension, None)?)
     }
@@ -83,9 +94,12 @@ impl Minimise for DeepFoolTrainingOptions {
         batch: &Batch<'_>,
         _: &EpochValues,
     ) -> Result<Option<Tensor>> {
-        let (classifier, streams) = (network.frozen()?, batch.attack_streams());
-        let attack = self.attack();
-        Ok(Some(deepfool(&classifier, batch.images, batch.labels, &attack, &streams)?.images))
+        let (classifier, attack) = (network.frozen()?, self.attack());
+        let points = clean::mixed(batch, self.clean, true, |batch| {
+            let (images, streams) = (batch.images, batch.attack_streams());
+            Ok(deepfool(&classifier, images, batch.labels, &attack, &streams)?.images)
+        });
+        points.map(Some)
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {

@@ -2,9 +2,10 @@
 //!
 //! * `fgsm-at` (Goodfellow et al. 2015): ε along the sign at the image. It is known to overfit
 //!   catastrophically where ε is large: robust to this one step and to nothing else.
-//! * `fgsm-rs` (Wong et al. 2020): from a uniform point of the ball a step of 1.25 ε, cut to the ball.
-//! * `n-fgsm` (de Jorge et al. 2022): from noise uniform within kε, k = 2, a step of ε that no ball cuts:
-//!   the point is up to (k + 1)ε away.
+//! * `fgsm-rs` (Wong et al. 2020): from a uniform point of the ball a step of 1.25 ε, cut to the
+//!   ball.
+//! * `n-fgsm` (de Jorge et al. 2022): from noise uniform within kε, k = 2, a step of ε that no ball
+//!   cuts: the point is up to (k + 1)ε away.
 //!
 //! All are cut to [0, 1].
 
@@ -12,8 +13,9 @@ use cure_attacks::{Climb, Epsilon, Norm, Parameter};
 use serde::{Deserialize, Serialize};
 
 use super::super::entry::{
-    ATTACK_MODE, EPS, Follows, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, check_number,
+    ATTACK_MODE, EPS, Follows, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, check_number, is_zero,
 };
+use super::clean::CLEAN;
 use super::pgd::linf;
 use super::{AdversarialOptions, Climbing};
 use crate::Result;
@@ -25,7 +27,7 @@ pub(in super::super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
     title: "adversarial training by FGSM from the image itself",
     reference: "Goodfellow et al. 2015",
     passes: PASSES,
-    parameters: &[EPS, NORM, LOSS_MODE, ATTACK_MODE, SMOOTHING],
+    parameters: &[EPS, NORM, CLEAN, LOSS_MODE, ATTACK_MODE, SMOOTHING],
 };
 
 pub(in super::super) const RANDOM_ENTRY: ObjectiveEntry = ObjectiveEntry {
@@ -37,6 +39,7 @@ pub(in super::super) const RANDOM_ENTRY: ObjectiveEntry = ObjectiveEntry {
         EPS,
         NORM,
         Parameter::new("step", "1.25·eps", "length of the step in pixels"),
+        CLEAN,
         LOSS_MODE,
         ATTACK_MODE,
         SMOOTHING,
@@ -52,6 +55,7 @@ pub(in super::super) const NOISE_ENTRY: ObjectiveEntry = ObjectiveEntry {
         EPS,
         NORM,
         Parameter::new("noise", "2", "k: the noise is uniform in the ball of k·eps"),
+        CLEAN,
         LOSS_MODE,
         ATTACK_MODE,
         SMOOTHING,
@@ -67,6 +71,9 @@ pub struct FgsmAtOptions {
     /// The norm. Default ℓ∞.
     #[serde(default = "linf")]
     pub norm: Norm,
+    /// The share of the samples that are not attacked. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clean: f64,
     /// What all forms have.
     #[serde(flatten)]
     pub common: AdversarialOptions,
@@ -75,6 +82,10 @@ pub struct FgsmAtOptions {
 impl Climbing for FgsmAtOptions {
     fn common(&self) -> &AdversarialOptions {
         &self.common
+    }
+
+    fn clean(&self) -> f64 {
+        self.clean
     }
 
     fn climb(&self) -> Climb {
@@ -94,6 +105,9 @@ pub struct FgsmRsOptions {
     /// The length of the step in pixels. Default 1.25 ε.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Epsilon>,
+    /// The share of the samples that are not attacked. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clean: f64,
     /// What all forms have.
     #[serde(flatten)]
     pub common: AdversarialOptions,
@@ -102,6 +116,10 @@ pub struct FgsmRsOptions {
 impl Climbing for FgsmRsOptions {
     fn common(&self) -> &AdversarialOptions {
         &self.common
+    }
+
+    fn clean(&self) -> f64 {
+        self.clean
     }
 
     fn climb(&self) -> Climb {
@@ -130,6 +148,9 @@ pub struct NFgsmOptions {
     /// k, the radius of the noise as a multiple of ε. Default 2.
     #[serde(default = "two")]
     pub noise: f64,
+    /// The share of the samples that are not attacked. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clean: f64,
     /// What all forms have.
     #[serde(flatten)]
     pub common: AdversarialOptions,
@@ -142,6 +163,10 @@ fn two() -> f64 {
 impl Climbing for NFgsmOptions {
     fn common(&self) -> &AdversarialOptions {
         &self.common
+    }
+
+    fn clean(&self) -> f64 {
+        self.clean
     }
 
     fn climb(&self) -> Climb {

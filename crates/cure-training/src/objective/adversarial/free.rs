@@ -1,13 +1,13 @@
-//! Free adversarial training (Shafahi et al. 2019): each batch is stepped on m times; one pull back gives
-//! the gradient in θ, which steps the weights, and the gradient in x, which moves the perturbation that
-//! the next replay starts from. 3 passes a replay.
+//! Free adversarial training (Shafahi et al. 2019): each batch is stepped on m times; one pull back
+//! gives the gradient in θ, which steps the weights, and the gradient in x, which moves the
+//! perturbation that the next replay starts from. 3 passes a replay.
 //!
-//! In a loop that steps once a batch this is m calls for a batch, each with the points that the one before
-//! left ([`StepOutcome::next`](super::super::StepOutcome)), and an optimiser's step after each; so m times
-//! as many steps in an epoch, and images in its counts, which the authors make up for with m times fewer
-//! epochs. The perturbation
-//! starts at 0 with each batch: the authors carry it over to the next one, whose images it was not made
-//! for, and a run could then not be resumed from weights and optimiser alone.
+//! In a loop that steps once a batch this is m calls for a batch, each with the points that the one
+//! before left ([`StepOutcome::next`](super::super::StepOutcome)), and an optimiser's step after
+//! each; so m times as many steps in an epoch, and images in its counts, which the authors make up
+//! for with m times fewer epochs. The perturbation starts at 0 with
+//! each batch: the authors carry it over to the next one, whose images it was not made for, and a
+//! run could then not be resumed from weights and optimiser alone.
 
 use cure_attacks::{Climb, Epsilon, Norm, Parameter};
 use cure_network::Network;
@@ -52,7 +52,8 @@ pub struct FreeOptions {
     /// The length of the perturbation's step in pixels. Default ε.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Epsilon>,
-    /// The loss. The gradient that moves the perturbation comes from the same pass, smoothing and all.
+    /// The loss. The gradient that moves the perturbation comes from the same pass, smoothing and
+    /// all.
     #[serde(flatten)]
     pub loss: LossOptions,
 }

@@ -1,11 +1,13 @@
-//! Adversarial training: the mean of ℓ(x′), x′ what an attack made of x. In each form the gradient is
-//! that of ℓ at x′ held constant (Danskin's theorem, as far as the attack finds the maximum).
+//! Adversarial training: the mean of ℓ(x′), x′ what an attack made of x. In each form the gradient
+//! is that of ℓ at x′ held constant (Danskin's theorem, as far as the attack finds the maximum).
 //!
-//! The attack climbs the cross-entropy, with BatchNorm's running statistics unless asked otherwise; its
-//! passes leave those statistics alone (but [`free`], whose passes are those of the loss). All samples take all steps and the last point is taken,
-//! misclassified or not, so that no pass is spent on judging it. A random start is a pure function of
-//! seed, epoch and sample.
+//! The attack climbs the cross-entropy, with BatchNorm's running statistics unless asked otherwise;
+//! its passes leave those statistics alone (but [`free`], whose passes are those of the loss). All
+//! samples take all steps and the last point is taken, misclassified or not, so that no pass is
+//! spent on judging it. A random start is a pure function of seed, epoch and sample, and so is
+//! which samples are left clean, where a share of them is.
 
+pub(super) mod clean;
 pub(super) mod deepfool;
 pub(super) mod fgsm;
 pub(super) mod free;
@@ -60,6 +62,9 @@ trait Climbing {
 
     fn climb(&self) -> Climb;
 
+    /// The share of the samples that are not attacked.
+    fn clean(&self) -> f64;
+
     /// γ of adversarial weight perturbation.
     fn awp(&self) -> f64 {
         0.0
@@ -79,6 +84,7 @@ trait Climbing {
 impl<T: Climbing> Minimise for T {
     fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.common().loss().check()?;
+        entry::check_share("objective.clean", self.clean())?;
         entry::check_share("objective.awp", self.awp())?;
         self.check_more()?;
         entry::check_climb(&self.climb(), dimension, self.follows())
@@ -90,8 +96,12 @@ impl<T: Climbing> Minimise for T {
         batch: &Batch<'_>,
         _: &EpochValues,
     ) -> Result<Option<Tensor>> {
-        let passes = Passes::new(network, self.common().attack_mode)?;
-        climb_loss(passes.classifier(), batch, &self.climb()).map(Some)
+        let mode = self.common().attack_mode;
+        let passes = Passes::new(network, mode)?;
+        let points = clean::mixed(batch, self.clean(), mode == BatchNormMode::Eval, |batch| {
+            climb_loss(passes.classifier(), batch, &self.climb())
+        });
+        points.map(Some)
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {

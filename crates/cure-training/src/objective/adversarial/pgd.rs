@@ -1,5 +1,5 @@
-//! Adversarial training by projected gradient descent (Madry et al. 2018): 2·steps + 3 passes, and 3
-//! with adversarial weight perturbation.
+//! Adversarial training by projected gradient descent (Madry et al. 2018): 2·steps + 3 passes, and
+//! 3 with adversarial weight perturbation.
 
 use cure_attacks::{Climb, Epsilon, Norm, Parameter};
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::entry::{
     ATTACK_MODE, AWP, EPS, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, STEP, check_count, is_zero,
 };
+use super::clean::CLEAN;
 use super::{AdversarialOptions, Climbing};
 use crate::Result;
 
@@ -22,6 +23,7 @@ pub(in super::super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
         STEP,
         Parameter::new("random_start", "true", "whether it starts in the ball or at the image"),
         AWP,
+        CLEAN,
         LOSS_MODE,
         ATTACK_MODE,
         SMOOTHING,
@@ -46,10 +48,13 @@ pub struct PgdAtOptions {
     /// Whether it starts at a random point of the ball. Default yes.
     #[serde(default = "yes")]
     pub random_start: bool,
-    /// γ of adversarial weight perturbation: how far each weight tensor goes, as a share of its norm.
-    /// Default 0, none.
+    /// γ of adversarial weight perturbation: how far each weight tensor goes, as a share of its
+    /// norm. Default 0, none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub awp: f64,
+    /// The share of the samples that are not attacked. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clean: f64,
     /// What all forms have.
     #[serde(flatten)]
     pub common: AdversarialOptions,
@@ -71,14 +76,26 @@ fn yes() -> bool {
 impl PgdAtOptions {
     /// The defaults at a radius.
     pub fn new(eps: Epsilon) -> Self {
-        let (norm, common) = (linf(), AdversarialOptions::default());
-        Self { eps, norm, steps: seven(), step: None, random_start: yes(), awp: 0.0, common }
+        Self {
+            eps,
+            norm: linf(),
+            steps: seven(),
+            step: None,
+            random_start: yes(),
+            awp: 0.0,
+            clean: 0.0,
+            common: AdversarialOptions::default(),
+        }
     }
 }
 
 impl Climbing for PgdAtOptions {
     fn common(&self) -> &AdversarialOptions {
         &self.common
+    }
+
+    fn clean(&self) -> f64 {
+        self.clean
     }
 
     fn climb(&self) -> Climb {

@@ -1,21 +1,21 @@
 //! CURE, the paper's section 4: minimise the mean of ℓ(x) + γ·L_r(x) with
 //! L_r = ‖∇ℓ(x + hz) − ∇ℓ(x)‖², z a unit direction found at x and then held constant.
 //!
-//! With the perturbed loss it is the mean of α·ℓ(x) + β·ℓ(x + hz) + γ·L_r: the point x + hz is linearized
-//! already, and the seed of its loss is added to a pull back that is made anyway, so β costs nothing. For
-//! z the sign direction and h = ε√d, d pixels with a gradient, x + hz is FGSM's point before the cut to
-//! [0, 1]; β's loss has the regulariser's BatchNorm, so that with α = 0 and the defaults no pass moves
-//! running statistics: those of a network from random weights stay what they are. With `noise` k the two points are x′ = x + η and
-//! x′ + hz, η uniform within kh/√d of each pixel: those of N-FGSM (de Jorge et al. 2022), while α's loss
-//! stays at x.
+//! With the perturbed loss it is the mean of α·ℓ(x) + β·ℓ(x + hz) + γ·L_r: the point x + hz is
+//! linearized already, and the seed of its loss is added to a pull back that is made anyway, so β
+//! costs nothing. For z the sign direction and h = ε√d, d pixels with a gradient, x + hz is FGSM's
+//! point before the cut to [0, 1]; β's loss has the regulariser's BatchNorm, so that with α = 0 and
+//! the defaults no pass moves running statistics: those of a network from random weights stay what
+//! they are. With `noise` k the two points are x′ = x + η and x′ + hz, η uniform within kh/√d of
+//! each pixel: those of N-FGSM (de Jorge et al. 2022), while α's loss stays at x.
 //!
 //! The gradient of L_r is exact and needs no second-order automatic differentiation: with
 //! v = ∂L_r/∂Δg held constant it is ∇_θ⟨v, ∇ℓ(x + hz)⟩ − ∇_θ⟨v, ∇ℓ(x)⟩, and each term is the
 //! derivative along v of the ordinary gradient (Pearlmutter 1994): tangents forward, then one
 //! second-order pull back that reuses the first-order adjoint which gave ∇ℓ in the first place.
 //!
-//! Where ∇ℓ(x) is `held` constant as z is, the term at x has no gradient in θ: L_r then pulls ∇ℓ(x + hz) to
-//! what ∇ℓ(x) was, for 8 passes instead of 12.
+//! Where ∇ℓ(x) is `held` constant as z is, the term at x has no gradient in θ: L_r then pulls
+//! ∇ℓ(x + hz) to what ∇ℓ(x) was, for 8 passes instead of 12.
 //!
 //! Cost: 2 passes for ∇ℓ(x), which is also z's pass; 2 for ∇ℓ(x + hz); 8 for the gradient of L_r;
 //! 3 for the loss with BatchNorm over the batch, or none where it shares the regulariser's mode
@@ -107,8 +107,9 @@ pub struct CureOptions {
     pub regularizer_mode: BatchNormMode,
     /// BatchNorm in the pass that finds z.
     pub direction_mode: BatchNormMode,
-    /// Whether the pass at x is forgotten once ∇ℓ(x) is known, and made again (2 more passes) when its turn
-    /// comes: three passes' activations are then held at most instead of five, for the same result.
+    /// Whether the pass at x is forgotten once ∇ℓ(x) is known, and made again (2 more passes) when
+    /// its turn comes: three passes' activations are then held at most instead of five, for the
+    /// same result.
     pub recompute: bool,
     /// α, the weight of ℓ(x). Default 1.
     #[serde(skip_serializing_if = "is_one")]
@@ -116,12 +117,12 @@ pub struct CureOptions {
     /// β, the weight of ℓ(x + hz). Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub beta: f64,
-    /// k: the regulariser's points are x + η and x + η + hz, η uniform within kh/√d of each of the d
-    /// pixels in the declared scale. Default 0.
+    /// k: the regulariser's points are x + η and x + η + hz, η uniform within kh/√d of each of the
+    /// d pixels in the declared scale. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub noise: f64,
-    /// Whether ∇ℓ(x) is a constant in L_r, as z is: its gradient in θ is then that of ∇ℓ(x + hz) alone.
-    /// Default no, as in the paper.
+    /// Whether ∇ℓ(x) is a constant in L_r, as z is: its gradient in θ is then that of ∇ℓ(x + hz)
+    /// alone. Default no, as in the paper.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
     /// Label smoothing of ℓ, wherever it stands. Default 0.

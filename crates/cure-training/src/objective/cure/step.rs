@@ -3,7 +3,7 @@
 use cure_network::Network;
 use cure_tensor::{Tensor, ops};
 
-use super::super::batch_norm::Passes;
+use super::super::batch_norm::{BatchNormMode, Passes};
 use super::super::entry::{check_share, check_weight};
 use super::super::loss::{LossOptions, count_correct, cross_entropy};
 use super::super::part::{Batch, Part, in_parts};
@@ -27,8 +27,8 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// β's loss and the regulariser with their gradient, and the loss's where it shares the pass; x + hz as
-    /// given or found here.
+    /// β's loss and the regulariser with their gradient, and the loss's where it shares the pass;
+    /// x + hz as given or found here.
     fn part(&self, batch: &Batch<'_>) -> Result<Part> {
         let Self { options, passes, unit, at, is_shared } = *self;
         let (labels, share) = (batch.labels, batch.share);
@@ -90,6 +90,37 @@ fn weighed(weight: f64, point: &Point<'_>) -> f64 {
     if weight == 0.0 { 0.0 } else { weight * point.loss.losses.iter().sum::<f64>() }
 }
 
+impl CureOptions {
+    /// x + hz, with z from passes of its own.
+    fn perturbed(&self, network: &Network, batch: &Batch<'_>, h: f64) -> Result<Tensor> {
+        let unit = &self.unit(network);
+        let passes = Passes::new(network, self.direction_mode)?;
+        let base = self.base(batch, unit, h)?;
+        let pass = passes.linearize(&base)?;
+        let loss = cross_entropy(pass.logits(), batch.labels, self.smoothing)?;
+        let z = self.direction(&pass.pullback(&loss.residual)?, unit, &batch.streams)?;
+        step_along(&base, &z, unit, h)
+    }
+
+    /// The losses alone, where γ is 0: 3 passes for each that has a weight, and 2 for z went
+    /// before.
+    fn losses(&self, network: &Network, batch: &Batch<'_>) -> Result<Part> {
+        let mean = |mode: BatchNormMode, points: &Tensor| {
+            let options = LossOptions { loss_mode: mode, smoothing: self.smoothing };
+            mean_loss(&options, network, batch, points)
+        };
+        let of_clean = || mean(self.loss_mode, batch.images);
+        if self.beta == 0.0 {
+            return Ok(of_clean()?.scaled(self.alpha));
+        }
+        let of_perturbed = mean(self.regularizer_mode, batch.at())?.scaled(self.beta);
+        match self.alpha == 0.0 {
+            true => Ok(of_perturbed),
+            false => add_loss(of_perturbed, self.alpha, of_clean()?),
+        }
+    }
+}
+
 impl Minimise for CureOptions {
     fn check(&self, _: Option<usize>) -> Result<()> {
         check_share("objective.smoothing", self.smoothing)?;
@@ -109,19 +140,17 @@ impl Minimise for CureOptions {
         batch: &Batch<'_>,
         at: &EpochValues,
     ) -> Result<Option<Tensor>> {
-        if self.direction_mode == self.regularizer_mode {
-            return Ok(None);
-        }
-        let unit = &self.unit(network);
-        let passes = Passes::new(network, self.direction_mode)?;
-        let base = self.base(batch, unit, at.h)?;
-        let pass = passes.linearize(&base)?;
-        let loss = cross_entropy(pass.logits(), batch.labels, self.smoothing)?;
-        let z = self.direction(&pass.pullback(&loss.residual)?, unit, &batch.streams)?;
-        step_along(&base, &z, unit, at.h).map(Some)
+        let is_needed = match at.gamma == 0.0 {
+            true => self.beta > 0.0,
+            false => self.direction_mode != self.regularizer_mode,
+        };
+        is_needed.then(|| self.perturbed(network, batch, at.h)).transpose()
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, at: &EpochValues) -> Result<Part> {
+        if at.gamma == 0.0 {
+            return self.losses(network, batch);
+        }
         let (mode, unit) = (self.regularizer_mode, &self.unit(network));
         // With noise the regulariser's first point is not x.
         let is_shared = self.loss_mode == mode && self.noise == 0.0;

@@ -54,10 +54,20 @@ pub(super) fn table(runs: &[Run], settings: &[(String, Vec<Option<String>>)]) ->
 pub(super) fn doubts(runs: &[Run]) -> Vec<String> {
     let of = |field: fn(&Session) -> String| move |run: &Run| run.last_session().map(field);
     let images = |run: &Run| Some((run.images(CLEAN), run.images(ATTACKED)));
-    let checks: [(bool, &str); 7] = [
+    let sessions = runs.iter().flat_map(|run| &run.record.sessions);
+    let codes: Vec<&str> = sessions.map(|session| session.code.as_str()).collect();
+    let checks: [(bool, &str); 9] = [
         (
             differ(runs, of(|session| session.data_sha256.clone())),
             "The runs were not trained on the same data.",
+        ),
+        (
+            differ(runs, of(|session| format!("{}, {}", session.data, session.training_images))),
+            "The runs were not trained on the same images: name or number differ.",
+        ),
+        (
+            differ(runs, |run| run.network().map(str::to_owned)),
+            "The networks differ: seconds and accuracies are of other architectures.",
         ),
         (
             differ(runs, of(|session| session.weights_sha256.clone().unwrap_or_default())),
@@ -76,8 +86,8 @@ pub(super) fn doubts(runs: &[Run]) -> Vec<String> {
             "The machines or their threads differ: seconds are not comparable.",
         ),
         (
-            differ(runs, of(|session| session.code.clone())),
-            "The runs were made by other versions of the program.",
+            codes.iter().any(|code| *code != codes[0]),
+            "The runs were made by other versions of the program, or one of them by several.",
         ),
         (
             runs.iter().any(|run| run.record.sessions.is_empty()),

@@ -4,7 +4,7 @@ use cure_attacks::wilson95;
 use cure_report::Figure;
 use cure_report::plot::{LinePlot, Series};
 
-use super::folder::{ATTACKED, CLEAN, Run};
+use super::folder::{ATTACKED, CLEAN, Measured, Run};
 use crate::failure::{Blame, Outcome};
 
 /// A column of `metrics.jsonl` that is drawn where a run has it.
@@ -42,6 +42,8 @@ impl Column {
         Self { key, stem, title, label, caption, is_accuracy: false }
     }
 }
+
+const CHOSEN: &str = "Where the epoch whose weights are chosen is drawn, its marker is larger.";
 
 const REGULARIZER: &str = "regularizer";
 
@@ -143,7 +145,7 @@ fn plot(runs: &[Run], column: &Column, against: Against) -> LinePlot {
         ),
     };
     let images = if column.is_accuracy { images(runs, column.key) } else { String::new() };
-    let sentences = [&images, column.caption, remark, &seeds(runs)];
+    let sentences = [&images, column.caption, remark, &seeds(runs), CHOSEN];
     let caption: Vec<&str> = sentences.into_iter().filter(|text| !text.is_empty()).collect();
     let mut plot = LinePlot::new(format!("{} over {over}", column.title), label, column.label)
         .caption(caption.join(" "));
@@ -151,11 +153,12 @@ fn plot(runs: &[Run], column: &Column, against: Against) -> LinePlot {
         plot = plot.percent_y();
     }
     runs.iter().fold(plot, |plot, run| {
-        let points =
-            run.series(column.key).into_iter().map(|(epoch, seconds, value)| match against {
-                Against::Epoch => (epoch, value),
-                Against::Time(unit, _) => (seconds / unit, value),
-            });
+        let rows = run.series(column.key);
+        let chosen = rows.iter().position(|&(epoch, ..)| Some(epoch as usize) == run.chosen);
+        let points = rows.iter().map(|&(epoch, seconds, value)| match against {
+            Against::Epoch => (epoch, value),
+            Against::Time(unit, _) => (seconds / unit, value),
+        });
         let mut points: Vec<(f64, f64)> = points.collect();
         // A regulariser of 0 throughout is none.
         if column.key == REGULARIZER && points.iter().all(|&(_, value)| value == 0.0) {
@@ -163,7 +166,14 @@ fn plot(runs: &[Run], column: &Column, against: Against) -> LinePlot {
         }
         // Without points or a name it keeps the colours of the others as in every figure.
         let name = if points.is_empty() { String::new() } else { name(run) };
-        plot.series(Series::new(name, points))
+        let intervals = points.iter().map(|&(_, accuracy)| {
+            let measured = Measured { accuracy, n: run.images(column.key) };
+            measured.interval().map_or((f64::NAN, f64::NAN), |[low, high]| (low, high))
+        });
+        let intervals: Vec<(f64, f64)> = intervals.collect();
+        let series = Series::new(name, points).with_mark(chosen);
+        let has_intervals = column.is_accuracy && run.images(column.key) > 0;
+        plot.series(if has_intervals { series.with_error(intervals) } else { series })
     })
 }
 
@@ -192,13 +202,10 @@ fn images(runs: &[Run], key: &str) -> String {
         runs.iter().map(|run| run.images(key)).filter(|&n| n > 0).collect();
     counts.sort_unstable();
     counts.dedup();
-    let mut attacks: Vec<&str> = runs.iter().filter_map(Run::attack).collect();
-    attacks.sort_unstable();
-    attacks.dedup();
     let under = match key {
         CLEAN => String::new(),
-        ATTACKED => format!(" under {}", attacks.join("; ")),
-        _ => " under FGSM at the ε of the validation attack".to_owned(),
+        ATTACKED => format!(" under {}", attacks(runs)),
+        _ => format!(" under FGSM at the ε of the validation attack, {}", attacks(runs)),
     };
     let Some(&least) = counts.first() else {
         return format!("Accuracy on validation images{under}, their number not known.");
@@ -206,8 +213,22 @@ fn images(runs: &[Run], key: &str) -> String {
     let [low, high] = wilson95(least / 2, least);
     let shown = counts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     format!(
-        "Accuracy on n = {shown} validation images{under}; 95 % intervals reach {:.1} points to each \
-         side at most.",
+        "Accuracy on n = {shown} validation images{under}; the 95 % intervals drawn reach {:.1} \
+         points to each side at most.",
         50.0 * (high - low)
     )
+}
+
+/// The validation attack, or each run's where they differ.
+fn attacks(runs: &[Run]) -> String {
+    let known: Vec<(&str, &str)> =
+        runs.iter().filter_map(|run| Some((run.name.as_str(), run.attack()?))).collect();
+    match known.first() {
+        Some((_, first)) if known.iter().all(|(_, attack)| attack == first) => (*first).to_owned(),
+        Some(_) => {
+            let each = known.iter().map(|(name, attack)| format!("{attack} ({name})"));
+            each.collect::<Vec<_>>().join("; ")
+        }
+        None => "an attack that is not known".to_owned(),
+    }
 }

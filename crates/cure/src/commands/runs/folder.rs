@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cure_attacks::wilson95;
 use cure_training::{
     RunRecord, Session, SessionState, chosen_epoch, is_being_written, objectives,
-    read_configuration,
+    read_configuration, read_rows,
 };
 use serde_json::{Map, Value};
 
@@ -75,8 +75,14 @@ impl Run {
             None
         });
         let record = record.unwrap_or_default();
-        let state = state(path, record.sessions.last());
-        let (rows, chosen) = (rows(&path.join(METRICS))?, chosen_epoch(path));
+        let state = state(path, &record.sessions);
+        let (rows, damaged) = read_rows(&path.join(METRICS)).input()?;
+        if !damaged.is_empty() {
+            let lines = damaged.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            let shown = path.join(METRICS);
+            tracing::warn!("`{}`: lines that cannot be read: {lines}", shown.display());
+        }
+        let chosen = chosen_epoch(path);
         Ok(Self { name, path: path.to_owned(), config, record, rows, state, chosen })
     }
 
@@ -172,7 +178,8 @@ impl Run {
         number(self.rows.iter().find(found)?, "epoch")
     }
 
-    /// What stands at `key` of each row that has it: the epoch, the seconds until its end, the value.
+    /// What stands at `key` of each row that has it: the epoch, the seconds until its end, the
+    /// value.
     pub(super) fn series(&self, key: &str) -> Vec<(f64, f64, f64)> {
         let mut seconds = 0.0;
         let values = self.rows.iter().filter_map(|row| {
@@ -190,23 +197,17 @@ fn number(row: &Map<String, Value>, path: &str) -> Option<f64> {
     keys.try_fold(first, |value, key| value.get(key))?.as_f64()
 }
 
-/// The rows up to a line that was cut off when a process died.
-fn rows(path: &Path) -> Outcome<Vec<Map<String, Value>>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Failure::Input(format!("cannot read `{}`: {error}", path.display()))),
-    }
-}
-
-fn state(path: &Path, last: Option<&Session>) -> SessionState {
-    match last.map(|session| session.state) {
+fn state(path: &Path, sessions: &[Session]) -> SessionState {
+    let has_finished = sessions.iter().any(|session| session.state == SessionState::Finished);
+    match sessions.last().map(|session| session.state) {
         None | Some(SessionState::Running) if is_being_written(path) => SessionState::Running,
         // Killed, or made by a program that kept no record.
         None | Some(SessionState::Running) => match path.join("weights.safetensors").is_file() {
             true => SessionState::Finished,
             false => SessionState::Interrupted,
         },
+        // A finished run stays one, whatever became of resuming it.
+        Some(_) if has_finished => SessionState::Finished,
         Some(state) => state,
     }
 }

@@ -27,8 +27,8 @@ enum Command {
         #[arg(value_name = "DIR", default_value = ".")]
         folder: PathBuf,
     },
-    /// Runs side by side: where their configurations differ, what they came to and at what cost, and,
-    /// with --out, their course as figures.
+    /// Runs side by side: where their configurations differ, what they came to and at what cost,
+    /// and, with --out, their course as figures.
     #[command(after_help = "\
   cure runs compare runs/cure runs/pgd-at runs/control --out comparison.html
 
