@@ -41,6 +41,8 @@ EVAL_CASES = {
 # A golden value must not hang on rounding: no ReLU input nearer its kink and no gradient entry
 # nearer zero (relative to the largest) than this.
 MARGIN = 2e-5
+# Entries of the largest tensor whose gradient `objectives` stores.
+SMALL = 200
 
 
 def build(kind, activation, seed):
@@ -306,6 +308,95 @@ def train_mode_case():
     return tensors, described
 
 
+def objectives_case():
+    """Objectives of training at given points, literally from their definitions; BatchNorm in eval mode.
+
+    The network and the images are those of `resnet8_conv_softplus`: only points, values and gradients
+    are stored, and of the gradients the small tensors, by name one behind the other.
+    """
+    seed, network, images, labels, _, _ = robust_case("convolution", "softplus")
+    generator = torch.Generator().manual_seed(seed + 20_000)
+
+    def near():
+        return images + 0.8 * (torch.rand(images.shape, generator=generator).double() - 0.5)
+
+    points, x_a, x_b, noisy = (near().float().double() for _ in range(4))
+    alpha = torch.tensor([0.1, 0.3, 0.45, 0.8, 0.95], dtype=torch.float64)
+    rows = torch.arange(SAMPLES)
+
+    def losses(x):
+        return per_sample_loss(network, x, labels)
+
+    def probabilities(x):
+        scores = network(x).exp()
+        return scores / scores.sum(1, keepdim=True)
+
+    def slopes(x):
+        x = x.clone().requires_grad_(True)
+        return torch.autograd.grad(losses(x).sum(), x, create_graph=True)[0].flatten(1)
+
+    def trades():
+        p, q = probabilities(images), probabilities(points)
+        return losses(images) + 2.5 * (p * (p / q).log()).sum(1)
+
+    def mart():
+        p, q = probabilities(images), probabilities(points)
+        others = q.clone()
+        others[rows, labels] = 0.0
+        boosted = -q[rows, labels].log() - (1 - others.max(1).values).log()
+        return boosted + 50.0 * (1 - p[rows, labels]) * (p * (p / q).log()).sum(1)
+
+    def gradalign():
+        a, b = slopes(images), slopes(noisy)
+        cosine = (a * b).sum(1) / ((a * a).sum(1) * (b * b).sum(1)).sqrt()
+        return losses(points) + 2.0 * (1 - cosine)
+
+    fixed = slopes(images).detach()
+
+    def gradalign_held():
+        b = slopes(noisy)
+        cosine = (fixed * b).sum(1) / ((fixed * fixed).sum(1) * (b * b).sum(1)).sqrt()
+        return losses(points) + 2.0 * (1 - cosine)
+
+    def llr():
+        linear = ((points - images).flatten(1) * slopes(images)).sum(1)
+        distance = losses(points) - losses(images) - linear
+        return losses(images) + 4.0 * distance.abs() + 3.0 * linear.abs()
+
+    def elle():
+        share = alpha[:, None, None, None]
+        x_c = (1 - share) * x_a + share * x_b
+        distance = losses(x_c) - (1 - alpha) * losses(x_a) - alpha * losses(x_b)
+        return losses(points) + 100.0 * distance**2
+
+    objectives = {
+        "standard:smoothing=0.1": lambda: F.cross_entropy(
+            network(images), labels, reduction="none", label_smoothing=0.1
+        ),
+        "gradient-penalty:lambda=0.3": lambda: losses(images) + 0.3 * (slopes(images) ** 2).sum(1),
+        "gradient-penalty:lambda=0.3,squared=false": lambda: losses(images)
+        + 0.3 * (slopes(images) ** 2).sum(1).sqrt(),
+        "trades:eps=0.1,beta=2.5": trades,
+        "mart:eps=0.1,lambda=50": mart,
+        "gradalign:eps=0.1,lambda=2": gradalign,
+        "gradalign:eps=0.1,lambda=2,held=true": gradalign_held,
+        "llr:eps=0.1": llr,
+        "elle:eps=0.1,lambda=100": elle,
+    }
+    tensors = {"points": points, "x_a": x_a, "x_b": x_b, "noisy": noisy, "alpha": alpha}
+    for spec, objective in objectives.items():
+        value = objective().mean()
+        gradients = parameter_gradient(network, value)
+        check_against_central_differences(
+            network, lambda: objective().mean().detach(), gradients, spec
+        )
+        print(f"  {spec}: {value.item():.6f}")
+        small = [gradients[name].flatten() for name in sorted(gradients)]
+        tensors[f"{spec}/value"] = value.detach().reshape(1)
+        tensors[f"{spec}/gradient"] = torch.cat([g for g in small if len(g) <= SMALL])
+    return tensors, {"seed": seed, "network": "resnet8_conv_softplus"}
+
+
 def optimizer_case():
     """Ten steps of each optimiser under the same given gradients."""
     generator = torch.Generator().manual_seed(1)
@@ -360,6 +451,7 @@ def main():
     for name, (kind, activation) in EVAL_CASES.items():
         write(options.out, name, *eval_mode_case(kind, activation))
     write(options.out, "resnet8_train_mode", *train_mode_case())
+    write(options.out, "objectives", *objectives_case())
     write(options.out, "optimizers", *optimizer_case())
 
 

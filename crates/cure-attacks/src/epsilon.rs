@@ -152,7 +152,7 @@ impl Epsilon {
     ) -> Result<()> {
         if self.0 < SMALLEST {
             return Err(AttackError::Length {
-                text: format!("{name} = {}", self.0),
+                text: format!("{name} = {:e}", self.0),
                 reason: format!(
                     "pixels in single precision cannot show less than {SMALLEST}; write 8/255 or \
                      0.0314"

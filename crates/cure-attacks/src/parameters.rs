@@ -40,7 +40,8 @@ impl<'a> Parameters<'a> {
         text: &'a str,
     ) -> Result<Self> {
         let mut given: Vec<(&'static str, &str)> = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let parts = (!text.trim().is_empty()).then(|| text.split(',').map(str::trim));
+        for part in parts.into_iter().flatten() {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let (name, value) = (name.trim(), value.trim());
             let names: Vec<&str> = accepted.iter().map(|parameter| parameter.name).collect();
@@ -50,7 +51,10 @@ impl<'a> Parameters<'a> {
                     attack,
                     name: name.into(),
                     accepted: names.join(", "),
-                    hint: hint(name, &names),
+                    hint: match part {
+                        "" => "; is there a comma too many?".into(),
+                        _ => hint(name, &names),
+                    },
                 });
             };
             let refuse = |reason: String| AttackError::Parameter {

@@ -180,7 +180,7 @@ impl TrainingConfig {
             let value = self.checkpoint_seconds;
             return Err(TrainingError::setting("checkpoint_seconds", value, "above 0"));
         }
-        self.objective.check()?;
+        self.objective.check(None)?;
         self.check_schedules()?;
         self.optimizer.check()?;
         let attack = self.attack();
@@ -202,7 +202,7 @@ impl TrainingConfig {
     /// before anything is written.
     ///
     /// # Errors
-    /// Images of another size than the network's, more classes than it has outputs, a validation
+    /// A length of the objective that its pixels do not have, images of another size than the network's, more classes than it has outputs, a validation
     /// that has no samples, no full batch with `drop_last`.
     pub fn check_data(
         &self,
@@ -221,6 +221,10 @@ impl TrainingConfig {
                 let found = dataset.classes();
                 return Err(TrainingError::setting("number of classes", found, accepted));
             }
+        }
+        let dimension = Some(architecture.input.iter().product());
+        for epoch in 0..self.epochs {
+            self.objective_at(epoch)?.check(dimension)?;
         }
         if self.validation.is_some() && validation.is_none() {
             let accepted = "none when no validation samples are given";

@@ -128,8 +128,7 @@ pub enum TrainingError {
     /// The loss, the regulariser, a gradient or a weight is NaN or infinite.
     #[error(
         "training stopped: {what} is not finite in epoch {epoch}, batch {batch} (learning rate \
-         {learning_rate:e}, h {h}, γ {gamma}); the last good checkpoint, {kept}, was kept: lower \
-         the learning rate or γ, or let h start smaller"
+         {learning_rate:e}, {settings}); the last good checkpoint, {kept}, was kept: {remedy}"
     )]
     Diverged {
         /// What is not finite, with its value.
@@ -140,10 +139,10 @@ pub enum TrainingError {
         batch: usize,
         /// The learning rate of the step.
         learning_rate: f64,
-        /// h of the epoch.
-        h: f64,
-        /// γ of the epoch.
-        gamma: f64,
+        /// What else could be at fault: the objective, or its h and γ in the epoch.
+        settings: String,
+        /// What to do.
+        remedy: &'static str,
         /// Position of the checkpoint that was kept.
         kept: String,
     },

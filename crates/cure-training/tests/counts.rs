@@ -140,6 +140,7 @@ fn passes_of_every_objective() {
         ("gradient-penalty", [3, 3, 1, 3], 9),
         ("gradient-penalty:loss_mode=eval", [2, 2, 1, 2], 6),
         ("gradalign:eps=8/255", [5, 5, 2, 5], 15),
+        ("gradalign:eps=8/255,held=true", [4, 4, 2, 3], 11),
         ("llr:eps=8/255", [6, 6, 3, 4], 16),
         ("llr:eps=8/255,loss_mode=eval", [5, 5, 3, 3], 13),
         ("elle:eps=8/255", [5, 5, 1, 4], 14),
@@ -148,7 +149,7 @@ fn passes_of_every_objective() {
         assert_eq!(passes[0] + passes[1] + passes[3], sum, "{spec}");
         check_passes("resnet20", &objective, passes);
         if spec.trim_end_matches(":eps=8/255") == objective.name() {
-            let said = objective.entry().passes.split([':', ' ']).next().unwrap();
+            let said = objective.entry().passes.split([':', ';', ' ']).next().unwrap();
             assert_eq!(said, sum.to_string(), "{spec}");
         }
     }

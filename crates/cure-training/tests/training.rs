@@ -109,13 +109,20 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint() {
     assert!(matches!(error, TrainingError::Diverged { epoch: 2, .. }), "{error}");
     let message = error.to_string();
     assert!(message.contains("after 1 epochs and 0 batches, was kept"), "{message}");
-    assert!(message.contains("lower the learning rate"), "{message}");
+    assert!(message.contains("lower the learning rate or γ, or let h"), "{message}");
     let run = RunDirectory::resume(folder.path()).unwrap();
     let kept = run.checkpoint(&common::residual(0)).unwrap().unwrap();
     assert_eq!(kept.position, Position { epoch: 1, batch: 0 });
     kept.moment.network.check_finite().unwrap();
     assert_eq!(run.metrics().unwrap().len(), 1);
     assert!(!run.weights().exists());
+    // An objective without h and γ is not told to change them.
+    let folder = tempfile::tempdir().unwrap();
+    let objective = "gradient-penalty:lambda=2".parse().unwrap();
+    let error = start(folder.path(), &TrainingConfig { objective, ..config }, None).err().unwrap();
+    let message = error.to_string();
+    assert!(message.contains("gradient-penalty:lambda=2"), "{message}");
+    assert!(message.contains("the objective's weights") && !message.contains('γ'), "{message}");
 }
 
 #[test]

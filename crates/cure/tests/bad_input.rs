@@ -180,6 +180,7 @@ fn training_that_cannot_start() {
     refused(&folder, &with(&train, &["--method", "cure"]), &["--gamma", "--h"]);
     refused(&folder, &with(&train, &["--method", "pgd-at"]), &["eps must be given"]);
     refused(&folder, &with(&train, &["--method", "pgd-at:eps=8"]), &["did you mean 8/255"]);
+    refused(&folder, &with(&train, &["--method", "pgd-at:eps=30,norm=l2"]), &["√64", "30/255"]);
     refused(&folder, &with(&train, &["--method", "trades:eps=8/255,gamma=1"]), &["gamma", "beta"]);
     let mixed = ["--method", "free:eps=8/255", "--preset", "paper"];
     refused(&folder, &with(&finetune, &mixed), &["--preset is for --method cure"]);

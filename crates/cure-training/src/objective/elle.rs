@@ -1,7 +1,9 @@
 //! FGSM with efficient local linearity regularisation, ELLE (Abad Rocamora et al. 2024): the mean
 //! of ℓ(x′) + λ·E² with E = ℓ(x_c) − (1 − α)·ℓ(x_a) − α·ℓ(x_b), x_a and x_b uniform in the ball,
 //! x_c = (1 − α)·x_a + α·x_b, α uniform in [0, 1]: zero where ℓ is linear, without any second
-//! derivative. With `noise` x′ is N-FGSM's.
+//! derivative. With `noise` x′ is N-FGSM's. (The authors' code does not cut x_a and x_b to [0, 1],
+//! makes every pass with BatchNorm over the batch, and has λ = 1000 up to ε = 8/255 only: 5000 for
+//! 10/255 to 20/255 and 10000 from 22/255.)
 //!
 //! Cost: 2 passes for x′, 3 for ℓ(x′), 9 for E².
 
@@ -14,10 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::adversarial::{AdversarialOptions, climb_loss, pgd::linf};
 use super::batch_norm::{BatchNormMode, Passes};
 use super::entry::{
-    ATTACK_MODE, EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_weight,
-    is_zero,
+    ATTACK_MODE, EPS, Follows, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING,
+    check_climb, check_weight, eval, is_zero,
 };
-use super::gradalign::eval;
 use super::loss::cross_entropy;
 use super::part::{Batch, Part, in_parts};
 use super::standard::with_loss;
@@ -32,7 +33,11 @@ pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
     parameters: &[
         EPS,
         NORM,
-        Parameter::new("lambda", "1000", "λ, weight of the squared distance from linear"),
+        Parameter::new(
+            "lambda",
+            "1000",
+            "λ, weight of the squared distance from linear; 1000 is for up to 8/255",
+        ),
         Parameter::new("noise", "0", "k: x′ starts from noise in the ball of k·eps, not projected"),
         LOSS_MODE,
         ATTACK_MODE,
@@ -68,28 +73,44 @@ fn thousand() -> f64 {
     1000.0
 }
 
+/// What E is found between: x_a, x_b and α of each sample.
+pub(super) struct Draws {
+    pub(super) a: Tensor,
+    pub(super) b: Tensor,
+    pub(super) alphas: Vec<f64>,
+}
+
 impl ElleOptions {
     fn climb(&self) -> Climb {
         let start = (self.noise > 0.0).then(|| self.eps.times(self.noise));
         Climb { norm: self.norm, epsilon: None, step: self.eps, steps: 1, start }
     }
 
-    /// λ·E² and its gradient at the three points.
-    fn regularizer(&self, passes: &Passes, batch: &Batch<'_>) -> Result<Part> {
+    fn draws(&self, batch: &Batch<'_>) -> Result<Draws> {
         let ball = Climb { start: Some(self.eps), ..self.climb() };
         let uniform = |which| ball.start(batch.images, &batch.attack_streams(), batch.draw(which));
-        let (a, b) = (uniform(1)?, uniform(2)?);
-        let alphas: Vec<f64> =
-            batch.streams.indices.iter().map(|&i| batch.streams.stream(i, 2).random()).collect();
+        let of_sample = |&index: &usize| batch.streams.stream(index, 2).random();
+        let alphas = batch.streams.indices.iter().map(of_sample).collect();
+        Ok(Draws { a: uniform(1)?, b: uniform(2)?, alphas })
+    }
+
+    /// λ·E² and its gradient at the three points.
+    pub(super) fn regularizer(
+        &self,
+        passes: &Passes,
+        batch: &Batch<'_>,
+        draws: &Draws,
+    ) -> Result<Part> {
+        let Draws { a, b, alphas } = draws;
         let shares: Vec<f32> = alphas.iter().map(|&alpha| alpha as f32).collect();
-        let c = ops::perturb(&a, &ops::subtract(&b, &a)?, &shares)?;
+        let c = ops::perturb(a, &ops::subtract(b, a)?, &shares)?;
 
         let point = |images: &Tensor| {
             let pass = passes.linearize(images)?;
             let loss = cross_entropy(pass.logits(), batch.labels, self.common.smoothing)?;
             Ok::<_, crate::TrainingError>((pass, loss))
         };
-        let points = [point(&c)?, point(&a)?, point(&b)?];
+        let points = [point(&c)?, point(a)?, point(b)?];
         let statistics = points.iter().map(|(pass, _)| pass.batch_statistics()).collect();
         // Of ℓ(x_c), ℓ(x_a) and ℓ(x_b) in E.
         let weights = |alpha: f64| [1.0, alpha - 1.0, -alpha];
@@ -130,25 +151,68 @@ impl ElleOptions {
 }
 
 impl Minimise for ElleOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.common.loss().check()?;
         check_weight("objective.lambda", self.lambda)?;
         check_weight("objective.noise", self.noise)?;
-        Ok(self.climb().check(None)?)
+        let given = self.noise;
+        let (length, parameter, formula) = ("the random start", "objective.noise", "noise·eps");
+        check_climb(&self.climb(), dimension, Some(Follows { length, parameter, given, formula }))
+    }
+
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        _: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        let passes = Passes::new(network, self.common.attack_mode)?;
+        climb_loss(passes.classifier(), batch, &self.climb()).map(Some)
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let points = match batch.points {
-            Some(points) => points.clone(),
-            None => {
-                let passes = Passes::new(network, self.common.attack_mode)?;
-                climb_loss(passes.classifier(), batch, &self.climb())?
-            }
-        };
         let regularizer = {
             let passes = &Passes::new(network, self.regularizer_mode)?;
-            in_parts(passes, batch, |batch| self.regularizer(passes, batch))?
+            in_parts(passes, batch, |batch| self.regularizer(passes, batch, &self.draws(batch)?))?
         };
-        with_loss(regularizer, false, &self.common.loss(), network, batch, &points)
+        with_loss(regularizer, false, &self.common.loss(), network, batch, batch.at())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::super::{Objective, SampleStreams};
+    use super::*;
+
+    /// Of each sample two points of the ball, which differ, and a share; all others in another
+    /// epoch.
+    #[test]
+    fn draws_belong_to_sample_and_epoch() {
+        let Objective::Elle(options) = "elle:eps=0.1".parse().unwrap() else { panic!() };
+        let images = Tensor::full(&[3, 1, 4, 4], 0.5);
+        let draws = |epoch, indices: &[usize; 3]| {
+            let streams = SampleStreams { seed: 5, epoch, indices };
+            let batch = Batch::new(&images, &[0, 0, 0], streams, None).unwrap();
+            let Draws { a, b, alphas } = options.draws(&batch).unwrap();
+            [
+                a.host().into_owned(),
+                b.host().into_owned(),
+                alphas.iter().map(|&v| v as f32).collect(),
+            ]
+        };
+        let (first, turned, later) =
+            (draws(0, &[4, 9, 1]), draws(0, &[1, 9, 4]), draws(1, &[4, 9, 1]));
+        for (which, count) in [(0, 16), (1, 16), (2, 1)] {
+            assert_eq!(first[which][..count], turned[which][2 * count..]);
+            assert_ne!(first[which], later[which]);
+            assert_ne!(first[which][..count], first[which][count..2 * count]);
+        }
+        assert_ne!(first[0], first[1]);
+        assert!(first[2].iter().all(|alpha| (0.0..1.0).contains(alpha)));
+        for points in &first[..2] {
+            let most = points.iter().fold(0f32, |most, value| most.max((value - 0.5).abs()));
+            assert!(most < 0.1 + 1e-6 && most > 0.08, "{most}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The table of objectives: whatever can be named on the command line, in the order it is listed.
 
-use cure_attacks::Parameter;
+use cure_attacks::{AttackError, Climb, Epsilon, Parameter};
 
+use super::batch_norm::BatchNormMode;
 use super::{
     Objective, adversarial, cure, elle, gradalign, gradient_penalty, llr, mart, standard, trades,
 };
@@ -73,7 +74,7 @@ pub(super) const EPS: Parameter =
     Parameter::new("eps", "–", "radius in pixels of [0, 1]; must be given");
 pub(super) const STEP: Parameter = Parameter::new("step", "eps/4", "length of a step in pixels");
 pub(super) const START: Parameter =
-    Parameter::new("start", "0.001", "radius in pixels of the random start");
+    Parameter::new("start", "0.001", "radius in pixels of the random start, at most eps");
 pub(super) const AWP: Parameter = Parameter::new(
     "awp",
     "0",
@@ -88,37 +89,108 @@ pub(super) const REGULARIZER_MODE: Parameter = Parameter::new(
     "eval",
     "BatchNorm in the passes of the regulariser: train or eval",
 );
+/// Where the points are found in the regulariser's mode too.
+pub(super) const CLIMBING_REGULARIZER_MODE: Parameter = Parameter::new(
+    "regularizer_mode",
+    "eval",
+    "BatchNorm in the passes of the regulariser and up to the points: train or eval",
+);
 pub(super) const SMOOTHING: Parameter =
     Parameter::new("smoothing", "0", "label smoothing s: the target is (1 − s)·y + s/K");
+
+/// Defaults that several objectives share: BatchNorm of regularisers,
+pub(super) fn eval() -> BatchNormMode {
+    BatchNormMode::Eval
+}
+
+/// the steps of the attacks of TRADES and MART,
+pub(super) fn ten() -> usize {
+    10
+}
+
+/// and the radius of their random starts.
+pub(super) fn nearby() -> Epsilon {
+    Epsilon::THOUSANDTH
+}
 
 /// For fields that are written only where they say something.
 pub(super) fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
 
+/// The largest weight: far beyond any use, and far from where products of it leave single
+/// precision.
+const HEAVIEST: f64 = 1e6;
+
+/// The most steps of an attack or replays of a batch: nobody waits for more, and a step is not
+/// interrupted.
+const MOST: usize = 1000;
+
 /// # Errors
-/// If the value is negative or not finite.
+/// If the value is not from 0 to [`HEAVIEST`].
 pub(super) fn check_weight(name: &'static str, value: f64) -> Result<()> {
-    match value.is_finite() && value >= 0.0 {
-        true => Ok(()),
-        false => Err(TrainingError::setting(name, value, "a finite number, 0 or more")),
-    }
+    let accepted = || format!("a number from 0 to {HEAVIEST:e}");
+    check_number(name, value, (0.0..=HEAVIEST).contains(&value), accepted)
 }
 
 /// # Errors
 /// If the value is not in [0, 1).
 pub(super) fn check_share(name: &'static str, value: f64) -> Result<()> {
-    match (0.0..1.0).contains(&value) {
-        true => Ok(()),
-        false => Err(TrainingError::setting(name, value, "0 or more and below 1")),
-    }
+    check_number(name, value, (0.0..1.0).contains(&value), || "0 or more and below 1".into())
 }
 
 /// # Errors
-/// If there is none.
+/// If the value is not `fine`.
+pub(super) fn check_number(
+    name: &'static str,
+    value: f64,
+    fine: bool,
+    accepted: impl FnOnce() -> String,
+) -> Result<()> {
+    // Hundreds of digits help nobody.
+    let is_short = value == 0.0 || (1e-6..1e9).contains(&value.abs());
+    let shown = || if is_short { value.to_string() } else { format!("{value:e}") };
+    if fine { Ok(()) } else { Err(TrainingError::setting(name, shown(), accepted())) }
+}
+
+/// # Errors
+/// If there is none, or more than [`MOST`].
 pub(super) fn check_count(name: &'static str, value: usize) -> Result<()> {
     match value {
-        0 => Err(TrainingError::setting(name, value, "1 or more")),
-        _ => Ok(()),
+        1..=MOST => Ok(()),
+        _ => Err(TrainingError::setting(name, value, format!("1 or more, up to {MOST}"))),
+    }
+}
+
+/// A length of a climb that follows from a parameter: who gave only that knows nothing of the
+/// length.
+pub(super) struct Follows {
+    /// As the check of a climb calls it.
+    pub(super) length: &'static str,
+    /// What was given, and its value.
+    pub(super) parameter: &'static str,
+    pub(super) given: f64,
+    /// How the one follows from the other, in words.
+    pub(super) formula: &'static str,
+}
+
+/// Whether a climb fits images of so many pixels, where that is known.
+///
+/// # Errors
+/// Naming what was given where the length that is refused only follows from it.
+pub(super) fn check_climb(
+    climb: &Climb,
+    dimension: Option<usize>,
+    follows: Option<Follows>,
+) -> Result<()> {
+    match (climb.check(dimension), follows) {
+        (Err(AttackError::LargerThanRange { name, value, range, .. }), Some(follows))
+            if name == follows.length =>
+        {
+            let Follows { parameter, given, formula, .. } = follows;
+            let accepted = format!("what keeps {formula}, here {value}, within {range}");
+            check_number(parameter, given, false, || accepted)
+        }
+        (found, _) => Ok(found?),
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_norm::{BatchNormMode, Passes};
 use super::entry::{LOSS_MODE, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_weight};
+use super::length::penalty;
 use super::loss::{LossOptions, count_correct};
 use super::part::{Batch, Part, in_parts};
 use super::point::Point;
@@ -57,7 +58,7 @@ impl Default for GradientPenaltyOptions {
 }
 
 impl Minimise for GradientPenaltyOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: Option<usize>) -> Result<()> {
         self.loss.check()?;
         check_weight("objective.lambda", self.lambda)
     }
@@ -77,16 +78,7 @@ impl GradientPenaltyOptions {
         let images = batch.images;
         let point = Point::new(passes.linearize(images)?, batch.labels, self.loss.smoothing)?;
         let gradient = point.adjoint.input();
-        let norms = ops::sample_l2(gradient)?;
-        let (values, factors): (Vec<f64>, Vec<f32>) = norms
-            .into_iter()
-            .map(|norm| match (self.squared, norm > 0.0) {
-                (true, _) => (norm * norm, 2.0),
-                (false, true) => (norm, (1.0 / norm) as f32),
-                (false, false) => (norm, 0.0),
-            })
-            .unzip();
-        let v = ops::scale_samples(gradient, &factors)?;
+        let (values, v) = penalty(gradient, self.squared)?;
         let v = ops::scale(self.lambda as f32 * batch.share, v);
         let regularizer: f64 = values.iter().sum();
         let loss = if is_shared { point.loss.losses.iter().sum() } else { 0.0 };

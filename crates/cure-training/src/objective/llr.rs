@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::adversarial::pgd::linf;
 use super::batch_norm::{BatchNormMode, Passes};
 use super::entry::{
-    EPS, LOSS_MODE, NORM, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, check_count, check_weight,
+    CLIMBING_REGULARIZER_MODE, EPS, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, check_climb,
+    check_count, check_weight, eval,
 };
-use super::gradalign::eval;
 use super::loss::{LossOptions, count_correct, cross_entropy};
 use super::part::{Batch, Part};
 use super::point::Point;
@@ -38,7 +38,7 @@ pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
         Parameter::new("steps", "2", "steps up the distance"),
         Parameter::new("step", "eps/2", "length of a step in pixels"),
         LOSS_MODE,
-        REGULARIZER_MODE,
+        CLIMBING_REGULARIZER_MODE,
         SMOOTHING,
     ],
 };
@@ -163,12 +163,12 @@ impl LlrOptions {
 }
 
 impl Minimise for LlrOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.loss.check()?;
         check_weight("objective.lambda", self.lambda)?;
         check_weight("objective.mu", self.mu)?;
         check_count("objective.steps", self.steps)?;
-        Ok(self.climb().check(None)?)
+        check_climb(&self.climb(), dimension, None)
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {

@@ -15,8 +15,8 @@ pub struct LossOptions {
     /// BatchNorm in the passes of the loss. Default over the batch.
     #[serde(skip_serializing_if = "is_train")]
     pub loss_mode: BatchNormMode,
-    /// Label smoothing s (Szegedy et al. 2016): the target is (1 − s)·y + s/K. Attacks climb the
-    /// loss without it. Default 0.
+    /// Label smoothing s (Szegedy et al. 2016): the target is (1 − s)·y + s/K. Attacks with passes
+    /// of their own climb the loss without it. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub smoothing: f64,
 }

@@ -15,8 +15,11 @@ mod batch_norm;
 mod cure;
 mod elle;
 mod entry;
+#[cfg(test)]
+mod golden;
 mod gradalign;
 mod gradient_penalty;
+mod length;
 mod llr;
 mod loss;
 mod mart;
@@ -144,13 +147,23 @@ pub enum Objective {
 
 /// What every objective's options can do.
 trait Minimise {
-    /// Whether every parameter is in its range.
+    /// Whether every parameter is in its range, and lengths fit images of `dimension` = C·H·W
+    /// pixels, where that is known.
     ///
     /// # Errors
     /// [`TrainingError::Setting`](crate::TrainingError::Setting) for the first that is not.
-    fn check(&self) -> Result<()>;
+    fn check(&self, dimension: Option<usize>) -> Result<()>;
 
-    /// The objective on a batch, with its gradient.
+    /// The perturbed points of a batch, where the objective looks for them before anything else.
+    /// None: it has none, or finds them in passes that it makes anyway.
+    ///
+    /// # Errors
+    /// As [`Minimise::part`].
+    fn points(&self, _: &Network, _: &Batch<'_>, _: &EpochValues) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// The objective on a batch, with its gradient; at [`Batch::points`] where there are any.
     ///
     /// # Errors
     /// If the images do not fit the network or a label is no class.
@@ -201,6 +214,11 @@ impl Objective {
         points: Option<&Tensor>,
     ) -> Result<StepOutcome> {
         let batch = Batch::new(images, labels, *streams, points)?;
+        let found = match points {
+            Some(_) => None,
+            None => self.options().points(network, &batch, at)?,
+        };
+        let batch = Batch { points: points.or(found.as_ref()), ..batch };
         let part = self.options().part(network, &batch, at)?;
         for statistics in &part.statistics {
             network.update_running_statistics(statistics)?;
@@ -208,6 +226,23 @@ impl Objective {
         let Part { gradients, objective, loss, regularizer, correct, next, .. } = part;
         let samples = labels.len();
         Ok(StepOutcome { gradients, objective, loss, regularizer, correct, samples, next })
+    }
+
+    /// The perturbed points that [`Objective::step`] finds before anything else: an attack's. None:
+    /// it has none, or finds them in passes that it makes anyway (CURE's by default, gradient
+    /// alignment's, LLR's).
+    ///
+    /// # Errors
+    /// As [`Objective::step`].
+    pub fn points(
+        &self,
+        network: &Network,
+        images: &Tensor,
+        labels: &[usize],
+        at: &EpochValues,
+        streams: &SampleStreams<'_>,
+    ) -> Result<Option<Tensor>> {
+        self.options().points(network, &Batch::new(images, labels, *streams, None)?, at)
     }
 
     /// How often each batch is stepped on, the points of one step's outcome given to the next: 1
@@ -224,13 +259,14 @@ impl Objective {
         self.entry().name
     }
 
-    /// Whether every parameter is in its range.
+    /// Whether every parameter is in its range, and lengths fit images of `dimension` = C·H·W
+    /// pixels, where that is known.
     ///
     /// # Errors
     /// [`TrainingError::Setting`](crate::TrainingError::Setting) or
     /// [`TrainingError::Attack`](crate::TrainingError::Attack) for the first that is not.
-    pub fn check(&self) -> Result<()> {
-        self.options().check()
+    pub fn check(&self, dimension: Option<usize>) -> Result<()> {
+        self.options().check(dimension)
     }
 
     fn options(&self) -> &dyn Minimise {

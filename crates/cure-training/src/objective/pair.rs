@@ -5,6 +5,7 @@ use cure_network::Network;
 use cure_tensor::{Tensor, ops};
 
 use super::batch_norm::{BatchNormMode, Passes};
+use super::entry::{check_number, nearby};
 use super::part::{Batch, Part};
 use crate::Result;
 
@@ -18,16 +19,15 @@ pub(super) struct Terms {
     pub(super) seeds: [Tensor; 2],
 }
 
-/// The mean of an objective of f(x) and f(x′), with its gradient: 6 passes.
+/// The mean of an objective of f(x) and f(x′), x′ the batch's points, with its gradient: 6 passes.
 pub(super) fn pair(
     mode: BatchNormMode,
     network: &Network,
     batch: &Batch<'_>,
-    points: &Tensor,
     terms: impl Fn(&Tensor, &Tensor) -> Result<Terms>,
 ) -> Result<Part> {
     let passes = Passes::new(network, mode)?;
-    let (here, there) = (passes.linearize(batch.images)?, passes.linearize(points)?);
+    let (here, there) = (passes.linearize(batch.images)?, passes.linearize(batch.at())?);
     let Terms { objective, loss, regularizer, correct, seeds: [of_here, of_there] } =
         terms(here.logits(), there.logits())?;
     let statistics = vec![here.batch_statistics(), there.batch_statistics()];
@@ -60,8 +60,16 @@ pub(super) fn near(
         epsilon: Some(eps),
         step: step.unwrap_or(eps.quarter()),
         steps,
-        start: Some(start),
+        // The default may lie outside a tiny ball.
+        start: Some(if start > eps { eps } else { start }),
     }
+}
+
+/// # Errors
+/// If a start that is not the default lies outside the ball.
+pub(super) fn check_near(eps: Epsilon, start: Epsilon) -> Result<()> {
+    let accepted = || format!("at most eps, {}: the start lies in the ball", eps.notation());
+    check_number("objective.start", start.value(), start <= eps || start == nearby(), accepted)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) struct Batch<'a> {
     pub(super) images: &'a Tensor,
     pub(super) labels: &'a [usize],
     pub(super) streams: SampleStreams<'a>,
-    /// Perturbed points that the caller chose; none: the objective finds its own.
+    /// Perturbed points that the caller chose or an attack found.
     pub(super) points: Option<&'a Tensor>,
     /// A sample's share of a mean over the whole batch.
     pub(super) share: f32,
@@ -42,6 +42,11 @@ impl<'a> Batch<'a> {
         }
         let share = 1.0 / labels.len().max(1) as f32;
         Ok(Self { images, labels, streams, points, share })
+    }
+
+    /// Where the loss is taken: at the points, else at the images.
+    pub(super) fn at(&self) -> &'a Tensor {
+        self.points.unwrap_or(self.images)
     }
 
     /// The streams of an attack in training.

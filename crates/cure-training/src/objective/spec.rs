@@ -39,12 +39,28 @@ impl Objective {
     }
 }
 
+impl Objective {
+    /// Whether a pass that has a gradient in θ has BatchNorm over the batch: where none has,
+    /// running statistics stay what they are.
+    pub fn moves_statistics(&self) -> bool {
+        let table = table_of(self).unwrap_or_default();
+        let is_train =
+            |name: &str, default| table.get(name).unwrap_or(&Value::from(default)) == "train";
+        // β's loss has the regulariser's mode.
+        let has_loss = !matches!(self, Self::Cure(options) if options.alpha == 0.0);
+        has_loss && is_train("loss_mode", "train") || is_train("regularizer_mode", "eval")
+    }
+}
+
 fn parse(text: &str, base: Option<&Objective>) -> Result<Objective, TrainingError> {
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
     let name = name.trim();
     let Some(entry) = objectives().iter().find(|entry| entry.name == name) else {
         let known: Vec<&str> = objectives().iter().map(|entry| entry.name).collect();
-        let hint = hint(&name.to_ascii_lowercase(), &known);
+        let lower = name.to_ascii_lowercase();
+        // `pgd` is `pgd-at`, though `llr` has letters as different.
+        let begun = known.iter().find(|known| !lower.is_empty() && known.starts_with(&lower));
+        let hint = begun.map_or_else(|| hint(&lower, &known), |known| hint(known, &[known]));
         let accepted = format!("one of {}{hint}", known.join(", "));
         return Err(TrainingError::setting("objective", format!("`{name}`"), accepted));
     };
@@ -76,7 +92,7 @@ fn parse(text: &str, base: Option<&Objective>) -> Result<Objective, TrainingErro
     }
     let refuse = |reason| TrainingError::setting("objective", format!("`{text}`"), reason);
     let objective = objective.map_err(refuse)?;
-    objective.check()?;
+    objective.check(None)?;
     Ok(objective)
 }
 
@@ -90,12 +106,19 @@ fn table_of(objective: &Objective) -> Option<Map<String, Value>> {
 
 /// The objective, or what is wrong with the value that was put in last.
 fn read(table: &Map<String, Value>) -> Result<Objective, String> {
+    serde_json::from_value(Value::Object(table.clone())).map_err(|error| said(&error.to_string()))
+}
+
+/// A reader's words as ours: what is needed, without the value, which is named already.
+fn said(reason: &str) -> String {
     const WORDS: [(&str, &str); 3] =
         [("usize", "a whole number"), ("f64", "a number"), ("a boolean", "true or false")];
-    serde_json::from_value(Value::Object(table.clone())).map_err(|error| {
-        let reason = error.to_string();
-        WORDS.iter().fold(reason, |reason, (theirs, ours)| reason.replace(theirs, ours))
-    })
+    if let Some((_, needed)) = reason.rsplit_once(", expected ") {
+        let ours = WORDS.iter().find(|(theirs, _)| *theirs == needed).map_or(needed, |word| word.1);
+        return format!("{ours} is needed");
+    }
+    // A length says what it was.
+    reason.split_once("` is not accepted: ").map_or(reason, |(_, reason)| reason).to_owned()
 }
 
 /// A number or a truth value where the text is one.
@@ -135,16 +158,18 @@ mod tests {
     fn the_table_is_true() {
         for entry in objectives() {
             let needs_eps = entry.parameters.iter().any(|row| row.default == REQUIRED);
-            let mut text = entry.name.to_owned() + if needs_eps { ":eps=8/255" } else { ":" };
+            let text = entry.name.to_owned() + if needs_eps { ":eps=8/255" } else { "" };
             let short: Objective = text.parse().unwrap();
             assert_eq!((short.name(), short.entry().name), (entry.name, entry.name));
+            let mut pairs = Vec::from_iter(needs_eps.then(|| "eps=8/255".to_owned()));
             for row in entry.parameters {
                 assert!(!row.meaning.is_empty(), "{}", row.name);
                 // Defaults that are computed from ε are words.
                 if row.default != REQUIRED && !row.default.contains("eps") {
-                    text += &format!(",{}={}", row.name, row.default);
+                    pairs.push(format!("{}={}", row.name, row.default));
                 }
             }
+            let text = format!("{}:{}", entry.name, pairs.join(","));
             let long: Objective = text.parse().unwrap();
             assert_eq!(long, short, "{text}");
             assert_eq!(short.to_string().parse::<Objective>().unwrap(), short, "{short}");
@@ -174,8 +199,29 @@ mod tests {
             ("pgd-at:eps=8/255,stepz=3", &["no parameter `stepz`", "did you mean `step"]),
             ("pgd-at:eps=8/255,steps=many", &["pgd-at: steps = `many`", "a whole number"]),
             ("pgd-at:steps=0,eps=8/255", &["steps is 0", "1 or more"]),
-            ("pgd-at:eps=-8/255", &["eps = `-8/255`", "over 0"]),
-            ("trades:eps=8/255,beta=-1", &["beta is -1", "0 or more"]),
+            ("pgd-at:eps=-8/255", &["eps = `-8/255` is not accepted: it must be over 0"]),
+            ("pgd-at:eps=8/255,norm=l3", &["norm = `l3`", "accepted: one of `linf`, `l2`"]),
+            ("pgd-at:eps=true", &["accepted: a length in pixels"]),
+            ("pgd-at:eps=8/255,steps=-1", &["`-1` is not accepted: a whole number is needed"]),
+            ("pgd-at:eps=8/255,step=1e-320", &["step = 1e-320", "0.0314"]),
+            ("pgd-at:eps=8/255,,steps=3", &["a comma too many"]),
+            ("pgd:eps=8/255", &["did you mean `pgd-at`"]),
+            ("gradientpenalty", &["did you mean `gradient-penalty`"]),
+            ("fgsm-rs:eps=0.9", &["eps is 0.9", "1.25·eps", "1.125", "unless one is given"]),
+            ("n-fgsm:eps=8/255,noise=1000", &["noise is 1000", "noise·eps", "[0, 1]"]),
+            ("elle:eps=8/255,noise=1000", &["noise is 1000", "noise·eps", "[0, 1]"]),
+            ("trades:eps=4/255,start=8/255", &["objective.start", "at most eps, 4/255"]),
+            ("mart:eps=4/255,start=8/255", &["objective.start", "at most eps, 4/255"]),
+            ("free:eps=8/255,replays=1000000000000", &["replays is", "up to 1000"]),
+            ("deepfool:steps=1000000000000", &["steps is", "up to 1000"]),
+            ("gradient-penalty:lambda=1e308", &["lambda is 1e308", "0 to 1e6"]),
+            ("elle:eps=8/255,lambda=1e300", &["lambda is 1e300", "0 to 1e6"]),
+            ("mart:eps=8/255,lambda=1e200", &["lambda is 1e200", "0 to 1e6"]),
+            ("cure:beta=1e300", &["beta is 1e300", "0 to 1e6"]),
+            ("cure:noise=1e300", &["noise is 1e300", "0 to 1e6"]),
+            ("pgd-at:eps=8/255,awp=1e30", &["awp is 1e30", "below 1"]),
+            ("trades:eps=8/255,awp=1", &["awp is 1", "below 1"]),
+            ("trades:eps=8/255,beta=-1", &["beta is -1", "from 0 to 1e6"]),
             ("trades:eps=8/255,loss_mode=both", &["loss_mode = `both`", "`train`"]),
             ("standard:smoothing=1", &["smoothing is 1", "below 1"]),
             ("cure:beta=nan", &["beta = `nan`", "a number"]),
@@ -186,6 +232,29 @@ mod tests {
                 assert!(error.contains(part), "{text}: {error}");
             }
         }
+    }
+
+    /// What depends on the images is refused once they are known.
+    #[test]
+    fn lengths_that_images_do_not_have() {
+        for (text, part) in [
+            ("pgd-at:eps=30,norm=l2", "√64"),
+            ("fgsm-rs:eps=7,norm=l2", "1.25·eps"),
+            ("n-fgsm:eps=7,norm=l2", "noise·eps"),
+            ("free:eps=30,norm=l2", "√64"),
+            ("trades:eps=30,norm=l2", "√64"),
+            ("mart:eps=65,norm=l1", "64"),
+            ("gradalign:eps=30,norm=l2", "√64"),
+            ("llr:eps=30,norm=l2", "√64"),
+            ("elle:eps=30,norm=l2", "√64"),
+        ] {
+            let objective: Objective = text.parse().unwrap();
+            let error = objective.check(Some(64)).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+            objective.check(Some(3 * 224 * 224)).unwrap();
+        }
+        // A default that a tiny ball has no room for is cut, not refused.
+        "trades:eps=0.0001".parse::<Objective>().unwrap();
     }
 
     #[test]

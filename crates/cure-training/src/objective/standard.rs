@@ -19,12 +19,12 @@ pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
 };
 
 impl Minimise for LossOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: Option<usize>) -> Result<()> {
         LossOptions::check(self)
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        mean_loss(self, network, batch, batch.points.unwrap_or(batch.images))
+        mean_loss(self, network, batch, batch.at())
     }
 }
 

@@ -66,7 +66,7 @@ impl TrainingConfig {
     /// [`Objective::check`].
     pub fn objective_at(&self, epoch: usize) -> Result<Objective> {
         let objective = with_values(&self.objective, &self.scheduled_at(epoch))?;
-        objective.check()?;
+        objective.check(None)?;
         Ok(objective)
     }
 

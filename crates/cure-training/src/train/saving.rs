@@ -9,7 +9,7 @@ use super::epoch::Trainer;
 use crate::checkpoint::{Best, Checkpoint};
 use crate::error::{Result, TrainingError};
 use crate::export::{self, Provenance};
-use crate::objective::EpochValues;
+use crate::objective::{EpochValues, Objective};
 use crate::observer::Event;
 use crate::selection::Selection;
 
@@ -20,14 +20,22 @@ impl Trainer<'_> {
         at: &EpochValues,
         learning_rate: f64,
     ) -> TrainingError {
+        let (settings, remedy) = match &self.config.objective {
+            Objective::Cure(_) => (
+                format!("h {}, γ {}", at.h, at.gamma),
+                "lower the learning rate or γ, or let h start smaller",
+            ),
+            Objective::Standard(_) => ("standard".into(), "lower the learning rate"),
+            other => (other.to_string(), "lower the learning rate or the objective's weights"),
+        };
         let kept = Checkpoint::read_position(&self.run.last());
         TrainingError::Diverged {
             what,
             epoch: self.now.position.epoch + 1,
             batch: self.now.position.batch + 1,
             learning_rate,
-            h: at.h,
-            gamma: at.gamma,
+            settings,
+            remedy,
             kept: kept.map_or("if any".into(), |position| position.to_string()),
         }
     }

@@ -30,8 +30,8 @@ pub const SPECS: [&str; 31] = [
     "deepfool:clean=0.5,loss_mode=eval",
     "trades:eps=0.1,steps=2",
     "trades:eps=0.1,steps=2,smoothing=0.1,loss_mode=eval",
-    "mart:eps=0.1,steps=2",
-    "mart:eps=0.1,steps=2,smoothing=0.1,loss_mode=eval",
+    "mart:eps=0.1,steps=2,lambda=50",
+    "mart:eps=0.1,steps=2,lambda=50,smoothing=0.1,loss_mode=eval",
     "gradient-penalty:lambda=0.3",
     "gradient-penalty:lambda=0.3,squared=false,loss_mode=eval",
     "gradient-penalty:lambda=0.3,regularizer_mode=train",
@@ -72,9 +72,9 @@ pub fn images(count: usize) -> Tensor {
     Tensor::new(&[count, 3, 6, 6], values).unwrap()
 }
 
-/// What stands for the points that an attack found.
+/// What stands for the points that an attack found: far enough that what differs there counts.
 pub fn points(count: usize) -> Tensor {
-    let moves = (0..count * 108).map(|i| 0.1 * ((i * i) as f32 * 0.73).cos()).collect();
+    let moves = (0..count * 108).map(|i| 0.3 * ((i * i) as f32 * 0.73).cos()).collect();
     ops::add(Tensor::new(&[count, 3, 6, 6], moves).unwrap(), &images(count)).unwrap()
 }
 

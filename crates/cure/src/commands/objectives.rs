@@ -66,3 +66,16 @@ fn markdown() -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_holds_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/objectives.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        assert!(page.ends_with(&markdown()), "run `cure objectives list --markdown`");
+    }
+}

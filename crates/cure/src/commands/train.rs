@@ -60,5 +60,12 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
             "`weights` belongs to `cure finetune`; `cure train` starts from random weights".into(),
         ));
     }
+    if !config.training.objective.moves_statistics() {
+        tracing::warn!(
+            "no pass of this objective has BatchNorm over the batch: a network with BatchNorm keeps the \
+             running statistics that it starts with; set regularizer_mode=train, or loss_mode=train where \
+             the loss has a pass of its own"
+        );
+    }
     run::start(general, &options.training, config)
 }

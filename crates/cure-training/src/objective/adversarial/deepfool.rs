@@ -4,14 +4,17 @@
 //! CIFAR-10, 10 for SVHN), not the norm or whether clean images are mixed in: here ℓ2, DeepFool's
 //! own, and they are not unless `clean` says so.
 //!
-//! Cost: 3 passes, and those of the attack: at most 1 + 2·steps evaluations and
-//! (candidates − 1)·steps pull backs, of the samples that are still on their way; most take two or three steps.
+//! Cost: 3 passes, and those of the attack: at most 1 + 2·steps evaluations and (candidates −
+//! 1)·steps pull backs, of the samples that are still on their way; most take two or three steps.
 
 use cure_attacks::{DeepFoolOptions, Norm, Parameter, deepfool};
 use cure_network::Network;
+use cure_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::super::entry::{LOSS_MODE, ObjectiveEntry, SMOOTHING, check_share, is_zero};
+use super::super::entry::{
+    LOSS_MODE, ObjectiveEntry, SMOOTHING, check_count, check_share, is_zero,
+};
 use super::super::loss::LossOptions;
 use super::super::part::{Batch, Part};
 use super::super::standard::mean_loss;
@@ -78,23 +81,28 @@ impl DeepFoolTrainingOptions {
 }
 
 impl Minimise for DeepFoolTrainingOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.loss.check()?;
         check_share("objective.clean", self.clean)?;
-        Ok(cure_attacks::Attack::check(&self.attack(), None, None)?)
+        check_count("objective.steps", self.steps)?;
+        Ok(cure_attacks::Attack::check(&self.attack(), dimension, None)?)
+    }
+
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        _: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        let (classifier, attack) = (network.frozen()?, self.attack());
+        let points = clean::mixed(batch, self.clean, true, |batch| {
+            let (images, streams) = (batch.images, batch.attack_streams());
+            Ok(deepfool(&classifier, images, batch.labels, &attack, &streams)?.images)
+        });
+        points.map(Some)
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let points = match batch.points {
-            Some(points) => points.clone(),
-            None => {
-                let (classifier, attack) = (network.frozen()?, self.attack());
-                clean::mixed(batch, self.clean, true, |batch| {
-                    let (images, streams) = (batch.images, batch.attack_streams());
-                    Ok(deepfool(&classifier, images, batch.labels, &attack, &streams)?.images)
-                })?
-            }
-        };
-        mean_loss(&self.loss, network, batch, &points)
+        mean_loss(&self.loss, network, batch, batch.at())
     }
 }

@@ -12,12 +12,13 @@
 use cure_attacks::{Climb, Epsilon, Norm, Parameter};
 use serde::{Deserialize, Serialize};
 
-use super::super::entry::{ATTACK_MODE, EPS, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, is_zero};
+use super::super::entry::{
+    ATTACK_MODE, EPS, Follows, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, check_number, is_zero,
+};
 use super::clean::CLEAN;
 use super::pgd::linf;
 use super::{AdversarialOptions, Climbing};
 use crate::Result;
-use crate::error::TrainingError;
 
 const PASSES: &str = "5";
 
@@ -127,6 +128,12 @@ impl Climbing for FgsmRsOptions {
         let step = self.step.unwrap_or(self.eps.times(STEP));
         one_step(self.norm, Some(self.eps), step, Some(self.eps))
     }
+
+    fn follows(&self) -> Option<Follows> {
+        let (parameter, formula) = ("objective.eps", "the step of 1.25·eps (unless one is given)");
+        let given = self.eps.value();
+        self.step.is_none().then_some(Follows { length: "step", parameter, given, formula })
+    }
 }
 
 /// The parameters of `n-fgsm`.
@@ -166,14 +173,15 @@ impl Climbing for NFgsmOptions {
         one_step(self.norm, None, self.eps, Some(self.eps.times(self.noise)))
     }
 
+    fn follows(&self) -> Option<Follows> {
+        let (length, formula) = ("the random start", "noise·eps");
+        Some(Follows { length, parameter: "objective.noise", given: self.noise, formula })
+    }
+
     fn check_more(&self) -> Result<()> {
-        match self.noise > 0.0 && self.noise.is_finite() {
-            true => Ok(()),
-            false => {
-                let accepted = "a finite number above 0 (without noise it is fgsm-at)";
-                Err(TrainingError::setting("objective.noise", self.noise, accepted))
-            }
-        }
+        let accepted = || "a finite number above 0 (without noise it is fgsm-at)".into();
+        let is_fine = self.noise > 0.0 && self.noise.is_finite();
+        check_number("objective.noise", self.noise, is_fine, accepted)
     }
 }
 

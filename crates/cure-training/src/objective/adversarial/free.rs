@@ -15,7 +15,7 @@ use cure_tensor::ops;
 use serde::{Deserialize, Serialize};
 
 use super::super::batch_norm::Passes;
-use super::super::entry::{EPS, LOSS_MODE, NORM, ObjectiveEntry, SMOOTHING, check_count};
+use super::super::entry::{EPS, NORM, ObjectiveEntry, SMOOTHING, check_climb, check_count};
 use super::super::loss::{LossOptions, count_correct, cross_entropy};
 use super::super::part::{Batch, Part};
 use super::super::{EpochValues, Minimise};
@@ -32,7 +32,7 @@ pub(in super::super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
         NORM,
         Parameter::new("replays", "8", "m: steps on each batch"),
         Parameter::new("step", "eps", "length of the perturbation's step in pixels"),
-        LOSS_MODE,
+        Parameter::new("loss_mode", "train", "BatchNorm in the passes: train or eval"),
         SMOOTHING,
     ],
 };
@@ -52,7 +52,8 @@ pub struct FreeOptions {
     /// The length of the perturbation's step in pixels. Default ε.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Epsilon>,
-    /// The loss. The gradient that moves the perturbation comes from the same pass.
+    /// The loss. The gradient that moves the perturbation comes from the same pass, smoothing and
+    /// all.
     #[serde(flatten)]
     pub loss: LossOptions,
 }
@@ -69,14 +70,14 @@ impl FreeOptions {
 }
 
 impl Minimise for FreeOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.loss.check()?;
         check_count("objective.replays", self.replays)?;
-        Ok(self.climb().check(None)?)
+        check_climb(&self.climb(), dimension, None)
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let points = batch.points.unwrap_or(batch.images);
+        let points = batch.at();
         let passes = Passes::new(network, self.loss.loss_mode)?;
         let pass = passes.linearize(points)?;
         let loss = cross_entropy(pass.logits(), batch.labels, self.loss.smoothing)?;

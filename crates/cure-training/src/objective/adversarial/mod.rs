@@ -2,9 +2,10 @@
 //! is that of ℓ at x′ held constant (Danskin's theorem, as far as the attack finds the maximum).
 //!
 //! The attack climbs the cross-entropy, with BatchNorm's running statistics unless asked otherwise;
-//! its passes leave those statistics alone. All samples take all steps and the last point is taken,
-//! misclassified or not, so that no pass is spent on judging it. A random start is a pure function
-//! of seed, epoch and sample, and so is which samples are left clean, where a share of them is.
+//! its passes leave those statistics alone (but [`free`], whose passes are those of the loss). All
+//! samples take all steps and the last point is taken, misclassified or not, so that no pass is
+//! spent on judging it. A random start is a pure function of seed, epoch and sample, and so is
+//! which samples are left clean, where a share of them is.
 
 pub(super) mod clean;
 pub(super) mod deepfool;
@@ -23,6 +24,7 @@ use cure_tensor::{Tensor, ops};
 use serde::{Deserialize, Serialize};
 
 use super::batch_norm::{BatchNormMode, Passes};
+use super::entry::Follows;
 use super::loss::LossOptions;
 use super::part::{Batch, Part};
 use super::standard::mean_loss;
@@ -68,6 +70,11 @@ trait Climbing {
         0.0
     }
 
+    /// The length of the climb that was not given, where it could be too long.
+    fn follows(&self) -> Option<Follows> {
+        None
+    }
+
     /// What must hold besides what [`Climb::check`] says.
     fn check_more(&self) -> Result<()> {
         Ok(())
@@ -75,28 +82,31 @@ trait Climbing {
 }
 
 impl<T: Climbing> Minimise for T {
-    fn check(&self) -> Result<()> {
+    fn check(&self, dimension: Option<usize>) -> Result<()> {
         self.common().loss().check()?;
         entry::check_share("objective.clean", self.clean())?;
-        entry::check_weight("objective.awp", self.awp())?;
+        entry::check_share("objective.awp", self.awp())?;
         self.check_more()?;
-        Ok(self.climb().check(None)?)
+        entry::check_climb(&self.climb(), dimension, self.follows())
+    }
+
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        _: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        let mode = self.common().attack_mode;
+        let passes = Passes::new(network, mode)?;
+        let points = clean::mixed(batch, self.clean(), mode == BatchNormMode::Eval, |batch| {
+            climb_loss(passes.classifier(), batch, &self.climb())
+        });
+        points.map(Some)
     }
 
     fn part(&self, network: &Network, batch: &Batch<'_>, _: &EpochValues) -> Result<Part> {
-        let options = self.common();
-        let points = match batch.points {
-            Some(points) => points.clone(),
-            None => {
-                let passes = Passes::new(network, options.attack_mode)?;
-                let alone = options.attack_mode == BatchNormMode::Eval;
-                clean::mixed(batch, self.clean(), alone, |batch| {
-                    climb_loss(passes.classifier(), batch, &self.climb())
-                })?
-            }
-        };
         awp::with_perturbation(self.awp(), network, |network| {
-            mean_loss(&options.loss(), network, batch, &points)
+            mean_loss(&self.common().loss(), network, batch, batch.at())
         })
     }
 }

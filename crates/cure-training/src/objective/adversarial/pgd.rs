@@ -15,7 +15,7 @@ pub(in super::super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
     name: "pgd-at",
     title: "adversarial training by projected gradient descent",
     reference: "Madry et al. 2018; awp: Wu et al. 2020",
-    passes: "17: 2·steps + 3; awp 3",
+    passes: "17: 2·steps + 3; awp +3",
     parameters: &[
         EPS,
         NORM,

@@ -4,9 +4,10 @@
 //! With the perturbed loss it is the mean of α·ℓ(x) + β·ℓ(x + hz) + γ·L_r: the point x + hz is
 //! linearized already, and the seed of its loss is added to a pull back that is made anyway, so β
 //! costs nothing. For z the sign direction and h = ε√d, d pixels with a gradient, x + hz is FGSM's
-//! point before the cut to [0, 1]; β's loss has the regulariser's BatchNorm. With `noise` k the two
-//! points are x′ = x + η and x′ + hz, η uniform within kh/√d of each pixel: those of N-FGSM (de
-//! Jorge et al. 2022), while α's loss stays at x.
+//! point before the cut to [0, 1]; β's loss has the regulariser's BatchNorm, so that with α = 0 and
+//! the defaults no pass moves running statistics: those of a network from random weights stay what
+//! they are. With `noise` k the two points are x′ = x + η and x′ + hz, η uniform within kh/√d of
+//! each pixel: those of N-FGSM (de Jorge et al. 2022), while α's loss stays at x.
 //!
 //! The gradient of L_r is exact and needs no second-order automatic differentiation: with
 //! v = ∂L_r/∂Δg held constant it is ∇_θ⟨v, ∇ℓ(x + hz)⟩ − ∇_θ⟨v, ∇ℓ(x)⟩, and each term is the
@@ -34,7 +35,8 @@ use serde::{Deserialize, Serialize};
 
 use super::SampleStreams;
 use super::batch_norm::BatchNormMode;
-use super::entry::{LOSS_MODE, ObjectiveEntry, REGULARIZER_MODE, SMOOTHING, is_zero};
+use super::entry::{ObjectiveEntry, SMOOTHING, is_zero};
+use super::length::{penalty, units};
 use super::part::Batch;
 use crate::Result;
 
@@ -76,8 +78,12 @@ pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
         Parameter::new("alpha", "1", "α, weight of ℓ(x)"),
         Parameter::new("beta", "0", "β, weight of ℓ(x + hz)"),
         Parameter::new("noise", "0", "k: the points are x + η and x + η + hz, |η| ≤ kh/√d"),
-        LOSS_MODE,
-        REGULARIZER_MODE,
+        Parameter::new("loss_mode", "train", "BatchNorm in the pass of ℓ(x): train or eval"),
+        Parameter::new(
+            "regularizer_mode",
+            "eval",
+            "BatchNorm in the passes of the regulariser and of β's loss: train or eval",
+        ),
         Parameter::new("direction_mode", "eval", "BatchNorm in the pass that finds z"),
         Parameter::new("held", "false", "whether ∇ℓ(x) is a constant in L_r, for 4 passes less"),
         Parameter::new("recompute", "false", "whether to hold less memory for 2 passes"),
@@ -183,7 +189,7 @@ impl CureOptions {
     ) -> Result<Tensor> {
         Ok(match self.direction {
             Direction::Sign => ops::direction_of_sign(gradient)?,
-            Direction::Gradient => ops::normalised(&scale_channels(gradient, unit)?)?,
+            Direction::Gradient => units(&scale_channels(gradient, unit)?)?.1,
             Direction::Gaussian => {
                 let length = gradient.len() / gradient.shape()[0].max(1);
                 let mut values = Vec::with_capacity(gradient.len());
@@ -202,17 +208,9 @@ impl CureOptions {
     /// L_r of each sample and v, from Δg with respect to pixels.
     fn values(&self, difference: &Tensor, unit: &[f32]) -> Result<(Vec<f64>, Tensor)> {
         let scaled = scale_channels(difference, unit)?;
-        let norms = ops::sample_l2(&scaled)?;
-        let (values, factors): (Vec<f64>, Vec<f32>) = norms
-            .into_iter()
-            .map(|norm| match (self.squared, norm > 0.0) {
-                (true, _) => (norm * norm, 2.0),
-                (false, true) => (norm, (1.0 / norm) as f32),
-                (false, false) => (norm, 0.0),
-            })
-            .unzip();
+        let (values, by) = penalty(&scaled, self.squared)?;
         // Δg is scaled once in the norm and once by the chain rule.
-        Ok((values, scale_channels(&ops::scale_samples(&scaled, &factors)?, unit)?))
+        Ok((values, scale_channels(&by, unit)?))
     }
 }
 

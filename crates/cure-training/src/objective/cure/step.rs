@@ -92,13 +92,8 @@ fn weighed(weight: f64, point: &Point<'_>) -> f64 {
 
 impl CureOptions {
     /// x + hz, with z from passes of its own.
-    fn perturbed(
-        &self,
-        network: &Network,
-        batch: &Batch<'_>,
-        unit: &[f32],
-        h: f64,
-    ) -> Result<Tensor> {
+    fn perturbed(&self, network: &Network, batch: &Batch<'_>, h: f64) -> Result<Tensor> {
+        let unit = &self.unit(network);
         let passes = Passes::new(network, self.direction_mode)?;
         let base = self.base(batch, unit, h)?;
         let pass = passes.linearize(&base)?;
@@ -107,8 +102,9 @@ impl CureOptions {
         step_along(&base, &z, unit, h)
     }
 
-    /// The losses alone, where γ is 0: 3 passes for each that has a weight, 2 for z.
-    fn losses(&self, network: &Network, batch: &Batch<'_>, at: &EpochValues) -> Result<Part> {
+    /// The losses alone, where γ is 0: 3 passes for each that has a weight, and 2 for z went
+    /// before.
+    fn losses(&self, network: &Network, batch: &Batch<'_>) -> Result<Part> {
         let mean = |mode: BatchNormMode, points: &Tensor| {
             let options = LossOptions { loss_mode: mode, smoothing: self.smoothing };
             mean_loss(&options, network, batch, points)
@@ -117,12 +113,7 @@ impl CureOptions {
         if self.beta == 0.0 {
             return Ok(of_clean()?.scaled(self.alpha));
         }
-        let found = match batch.points {
-            Some(_) => None,
-            None => Some(self.perturbed(network, batch, &self.unit(network), at.h)?),
-        };
-        let points = found.as_ref().or(batch.points).unwrap_or(batch.images);
-        let of_perturbed = mean(self.regularizer_mode, points)?.scaled(self.beta);
+        let of_perturbed = mean(self.regularizer_mode, batch.at())?.scaled(self.beta);
         match self.alpha == 0.0 {
             true => Ok(of_perturbed),
             false => add_loss(of_perturbed, self.alpha, of_clean()?),
@@ -131,7 +122,7 @@ impl CureOptions {
 }
 
 impl Minimise for CureOptions {
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: Option<usize>) -> Result<()> {
         check_share("objective.smoothing", self.smoothing)?;
         check_weight("objective.alpha", self.alpha)?;
         check_weight("objective.beta", self.beta)?;
@@ -142,24 +133,32 @@ impl Minimise for CureOptions {
         }
     }
 
+    /// x + hz where the regulariser's passes do not find it.
+    fn points(
+        &self,
+        network: &Network,
+        batch: &Batch<'_>,
+        at: &EpochValues,
+    ) -> Result<Option<Tensor>> {
+        let is_needed = match at.gamma == 0.0 {
+            true => self.beta > 0.0,
+            false => self.direction_mode != self.regularizer_mode,
+        };
+        is_needed.then(|| self.perturbed(network, batch, at.h)).transpose()
+    }
+
     fn part(&self, network: &Network, batch: &Batch<'_>, at: &EpochValues) -> Result<Part> {
         if at.gamma == 0.0 {
-            return self.losses(network, batch, at);
+            return self.losses(network, batch);
         }
-        let mode = self.regularizer_mode;
-        let unit = &self.unit(network);
-        let found = match self.direction_mode == mode || batch.points.is_some() {
-            true => None,
-            false => Some(self.perturbed(network, batch, unit, at.h)?),
-        };
+        let (mode, unit) = (self.regularizer_mode, &self.unit(network));
         // With noise the regulariser's first point is not x.
         let is_shared = self.loss_mode == mode && self.noise == 0.0;
         let whole = {
             // Its packed weights go before those of the other program come.
             let passes = &Passes::new(network, mode)?;
             let work = Work { options: self, passes, unit, at, is_shared };
-            let batch = Batch { points: found.as_ref().or(batch.points), ..*batch };
-            in_parts(passes, &batch, |batch| work.part(batch))?
+            in_parts(passes, batch, |batch| work.part(batch))?
         };
         if is_shared || self.alpha == 0.0 {
             return Ok(whole);
