@@ -40,8 +40,7 @@ impl<'a> Parameters<'a> {
         text: &'a str,
     ) -> Result<Self> {
         let mut given: Vec<(&'static str, &str)> = Vec::new();
-        let parts = (!text.trim().is_empty()).then(|| text.split(',').map(str::trim));
-        for part in parts.into_iter().flatten() {
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let (name, value) = (name.trim(), value.trim());
             let names: Vec<&str> = accepted.iter().map(|parameter| parameter.name).collect();
@@ -51,10 +50,7 @@ impl<'a> Parameters<'a> {
                     attack,
                     name: name.into(),
                     accepted: names.join(", "),
-                    hint: match part {
-                        "" => "; is there a comma too many?".into(),
-                        _ => hint(name, &names),
-                    },
+                    hint: hint(name, &names),
                 });
             };
             let refuse = |reason: String| AttackError::Parameter {

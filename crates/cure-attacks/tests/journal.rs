@@ -73,6 +73,7 @@ fn interrupted_anywhere_it_ends_in_the_same_result() {
             evaluate_with(&classifier, &set, &specs(), &options(), &mut Silent, Some(&mut journal));
         assert_eq!(without_seconds(found.unwrap()).attacks, whole.attacks, "{stop_after}");
         // Everything is in it now: nothing is attacked once more.
+        drop(journal);
         let journal = Journal::open(&path, "mine").unwrap();
         assert_eq!(journal.len(), 10);
     }
@@ -149,6 +150,17 @@ fn shards_come_to_the_whole() {
 }
 
 #[test]
+fn two_writers_of_one_journal_are_one_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let first = Journal::open(&path, "mine").unwrap();
+    let message = Journal::open(&path, "mine").unwrap_err().to_string();
+    assert!(message.contains("another process is writing"), "{message}");
+    drop(first);
+    Journal::open(&path, "mine").unwrap();
+}
+
+#[test]
 fn texts_that_are_shards_or_not() {
     assert_eq!("2/8".parse::<Shard>().unwrap(), Shard::new(1, 8).unwrap());
     for text in ["0/8", "9/8", "1", "1/0", "a/b", "-1/2"] {
@@ -196,6 +208,7 @@ fn masking_goes_on_too() {
         let mut journal = Journal::open(&path, "mine").unwrap();
         let stopped = run(&mut stop, Some(&mut journal));
         assert!(matches!(stopped, Err(AttackError::Stopped)));
+        drop(journal);
         let mut journal = Journal::open(&path, "mine").unwrap();
         assert_eq!(journal.len(), stop_after);
         assert_eq!(run(&mut Silent, Some(&mut journal)).unwrap(), whole);

@@ -46,6 +46,9 @@ pub struct EpochSums {
     pub loss: f64,
     /// Σ regulariser over samples.
     pub regularizer: f64,
+    /// Samples of the steps that had it.
+    #[serde(default)]
+    pub regularized: usize,
     /// Samples classified correctly.
     pub correct: usize,
     /// Samples seen.

@@ -195,6 +195,8 @@ impl RunDirectory {
             return previous.is_file().then(|| read(&previous)).transpose();
         }
         match read(&last) {
+            // A whole one, of something else: another file would be that too.
+            Err(error) if Checkpoint::read_position(&last).is_ok() => Err(error),
             Err(TrainingError::Checkpoint { path, reason }) => {
                 let remedy = match Checkpoint::read_position(&previous) {
                     Ok(position) => format!(

@@ -4,14 +4,12 @@ use cure_network::Ranks;
 
 use crate::failure::{Failure, Outcome};
 
-/// What MPI launchers tell the processes they start: how many there are (Open MPI; MPICH and Intel
-/// MPI).
-const LAUNCHED: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
-
-/// Processes that a launcher says it started; 1 without one.
+/// How many processes a launcher says it started (Open MPI; MPICH and Intel MPI; Slurm with PMIx); 1
+/// without one.
 fn launched() -> usize {
-    let size = |name: &&str| std::env::var(name).ok()?.parse::<usize>().ok();
-    LAUNCHED.iter().find_map(size).unwrap_or(1)
+    let number = |name: &str| std::env::var(name).ok()?.parse::<usize>().ok();
+    let slurm = || number("PMIX_RANK").and_then(|_| number("SLURM_NTASKS"));
+    number("OMPI_COMM_WORLD_SIZE").or_else(|| number("PMI_SIZE")).or_else(slurm).unwrap_or(1)
 }
 
 #[cfg(feature = "mpi")]
@@ -84,7 +82,16 @@ mod message_passing {
             let started = mpi::initialize_with_threading(Threading::Serialized);
             match started {
                 Some((universe, Threading::Serialized | Threading::Multiple)) => {
-                    Ok(Self(Some(universe)))
+                    let job = Self(Some(universe));
+                    match world().size() as usize == launched() {
+                        true => Ok(job),
+                        false => Err(Failure::Failed(format!(
+                            "the launcher started {} processes, and MPI knows of {}: start them \
+                             with the mpirun of the MPI library that this program was built with",
+                            launched(),
+                            world().size()
+                        ))),
+                    }
                 }
                 _ => Err(Failure::Failed(
                     "this MPI library does not support MPI_THREAD_SERIALIZED, which is needed"
@@ -98,16 +105,19 @@ mod message_passing {
             self.0.as_ref().map_or_else(Ranks::alone, |_| Ranks::of(Arc::new(World)))
         }
 
-        /// Threads for this process where none were asked for: the cores of this machine, divided among
-        /// the job's processes on it; 0 for all cores.
+        /// Threads for this process where none were asked for: the cores that the launcher bound it to,
+        /// or else the machine's, divided among the job's processes on it; 0 for all cores.
         pub(crate) fn threads(&self) -> usize {
             if self.0.is_none() {
                 return 0;
             }
             let neighbours = world().split_shared(world().rank()).size().max(1) as usize;
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            // Where the launcher bound the process to its share, that is what it sees.
-            (machine_cores() / neighbours).clamp(1, cores)
+            // Where the launcher bound the process to a share, it has that share for itself.
+            match bound_to() {
+                Some(own) => own.min(cores),
+                None => (cores / neighbours).max(1),
+            }
         }
 
         /// Ends the other processes too: they wait for this one.
@@ -118,18 +128,33 @@ mod message_passing {
         }
     }
 
-    /// All cores of the machine, whatever this process is bound to.
-    fn machine_cores() -> usize {
-        #[cfg(target_os = "linux")]
-        {
-            // SAFETY: sysconf reads a number and has no preconditions.
-            let found = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
-            usize::try_from(found).unwrap_or(1).max(1)
+    /// A rank that panics would leave the others waiting: to leave MPI is to wait for them.
+    impl Drop for Job {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                self.abort(101);
+            }
         }
-        #[cfg(not(target_os = "linux"))]
-        {
-            std::thread::available_parallelism().map_or(1, usize::from)
-        }
+    }
+
+    /// Cores that this process is bound to, where it is not free to use all of the machine's.
+    #[cfg(target_os = "linux")]
+    fn bound_to() -> Option<usize> {
+        // SAFETY: a set of bits, for which all zeros is a value; the call writes at most its size.
+        let (own, all) = unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) != 0 {
+                return None;
+            }
+            (libc::CPU_COUNT(&set), libc::sysconf(libc::_SC_NPROCESSORS_ONLN))
+        };
+        let own = usize::try_from(own).ok()?;
+        (own > 0 && own < usize::try_from(all).ok()?).then_some(own)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn bound_to() -> Option<usize> {
+        None
     }
 
     fn world() -> SimpleCommunicator {

@@ -249,3 +249,31 @@ fn a_run_records_plain_sums() {
         assert_eq!(config.contains("plain_sums = true"), name == "plain", "{config}");
     }
 }
+
+/// Parts by processes that do not know each other; and what ranks of a larger job left behind.
+#[test]
+fn shards_are_merged() {
+    let folder = trained();
+    let place = folder.path();
+    let read = |name: &str| fs::read_to_string(place.join(name)).unwrap();
+    let run = |more: &[&str]| evaluate(place, &[&["--batch", "20"], more].concat());
+    run(&["--csv", "plain.csv"]);
+    for (shard, journal) in [("1/3", "a"), ("2/3", "b"), ("3/3", "c")] {
+        run(&["--shard", shard, "--journal", journal]);
+    }
+    run(&["--merge", "a", "--merge", "b", "--merge", "c", "--csv", "merged.csv"]);
+    assert_eq!(read("merged.csv"), read("plain.csv"));
+
+    fs::rename(place.join("a"), place.join("j")).unwrap();
+    fs::rename(place.join("b"), place.join("j.rank-1")).unwrap();
+    fs::rename(place.join("c"), place.join("j.rank-7")).unwrap();
+    let noted = ["j", "j.rank-1", "j.rank-7"].map(|name| read(name).lines().count() - 1);
+    run(&["--journal", "j", "--csv", "again.csv"]);
+    assert_eq!(read("again.csv"), read("plain.csv"));
+    assert_eq!(
+        read("j").lines().count() - 1,
+        noted.iter().sum::<usize>(),
+        "something was done again"
+    );
+    assert!(!place.join("j.rank-1").exists() && !place.join("j.rank-7").exists());
+}

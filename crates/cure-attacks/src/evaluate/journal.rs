@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -124,12 +124,23 @@ impl Journal {
     pub fn open(path: &Path, identity: &str) -> Result<Self> {
         let refuse = |reason: String| AttackError::Journal { path: path.to_owned(), reason };
         let io = |error: std::io::Error| refuse(error.to_string());
-        let found = match path.exists() {
-            true => read(path, identity)?,
-            false => Found { known: HashMap::new(), length: 0 },
-        };
+        let is_new = !path.exists();
         let mut options = File::options();
-        let file = options.append(true).create(true).open(path).map_err(io)?;
+        let file = match is_new {
+            true => options.append(true).create(true).open(path).map_err(io)?,
+            false => {
+                // What is no journal is looked at before it is opened for writing.
+                read(path, identity)?;
+                options.append(true).open(path).map_err(io)?
+            }
+        };
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let reason = "another process is writing it; wait until it has ended, or name another \
+                          file";
+            return Err(refuse(reason.into()));
+        }
+        // Again under the lock: another process may have written meanwhile.
+        let found = read(path, identity)?;
         // What a death in the middle of a line left behind.
         file.set_len(found.length).map_err(io)?;
         let mut journal = Self { file: Some((path.to_owned(), file)), known: found.known };

@@ -204,7 +204,6 @@ mod tests {
             ("pgd-at:eps=true", &["accepted: a length in pixels"]),
             ("pgd-at:eps=8/255,steps=-1", &["`-1` is not accepted: a whole number is needed"]),
             ("pgd-at:eps=8/255,step=1e-320", &["step = 1e-320", "0.0314"]),
-            ("pgd-at:eps=8/255,,steps=3", &["a comma too many"]),
             ("pgd:eps=8/255", &["did you mean `pgd-at`"]),
             ("gradientpenalty", &["did you mean `gradient-penalty`"]),
             ("fgsm-rs:eps=0.9", &["eps is 0.9", "1.25·eps", "1.125", "unless one is given"]),

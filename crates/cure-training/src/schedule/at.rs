@@ -45,12 +45,18 @@ impl TrainingConfig {
         EpochValues { h: self.h.at(epoch), gamma: self.gamma.at(epoch) }
     }
 
-    /// h and γ in a step of an epoch, both counted from 0: γ is in every `regularize_every`-th one, for
-    /// those that go without.
-    pub(crate) fn values_of(&self, epoch: usize, step: usize) -> EpochValues {
-        let (EpochValues { h, gamma }, every) = (self.values_at(epoch), self.regularize_every);
-        let gamma = if step.is_multiple_of(every) { every as f64 * gamma } else { 0.0 };
+    /// h and γ in a step of an epoch with so many, both counted from 0. Counted from the start of the
+    /// run, γ is in every `regularize_every`-th step, for those that go without.
+    pub(crate) fn values_of(&self, epoch: usize, step: usize, steps: usize) -> EpochValues {
+        let EpochValues { h, gamma } = self.values_at(epoch);
+        let is_lazy = self.is_lazy(epoch, step, steps);
+        let gamma = if is_lazy { 0.0 } else { self.regularize_every as f64 * gamma };
         EpochValues { h, gamma }
+    }
+
+    /// Whether a step goes without the regulariser.
+    pub(crate) fn is_lazy(&self, epoch: usize, step: usize, steps: usize) -> bool {
+        !(epoch * steps + step).is_multiple_of(self.regularize_every)
     }
 
     /// The scheduled parameters of the objective in an epoch, counted from 0.

@@ -11,7 +11,7 @@ use crate::checkpoint::{Checkpoint, EpochSums, Position};
 use crate::clipping;
 use crate::config::TrainingConfig;
 use crate::error::Result;
-use crate::objective::{EpochValues, Objective, SampleStreams, StepOutcome};
+use crate::objective::{Objective, SampleStreams, StepOutcome};
 use crate::observer::{Control, Event, Observer};
 use crate::optimizer::Rates;
 use crate::prefetch::{self, EpochBatches};
@@ -164,7 +164,10 @@ impl Trainer<'_> {
         rates: Rates,
         points: Option<&Tensor>,
     ) -> Result<StepOutcome> {
-        let (objective, at) = (&with.objective, &self.values_now());
+        let (objective, steps) = (&with.objective, with.samples.len());
+        let Position { epoch, batch: step } = self.now.position;
+        let at = &self.config.values_of(epoch, step, steps);
+        let is_lazy = self.config.is_lazy(epoch, step, steps);
         let (network, parts) = (&mut self.now.moment.network, self.config.accumulate);
         let outcome = accumulate::step(objective, network, batch, parts, at, streams, points)?;
         let outcome = ranks::whole(outcome, network.ranks())?;
@@ -173,19 +176,15 @@ impl Trainer<'_> {
         }
         let sums = &mut self.now.sums;
         sums.loss += outcome.loss;
-        // Steps without the regulariser say 0: those with it stand for them.
-        sums.regularizer += self.config.regularize_every as f64 * outcome.regularizer;
+        if !is_lazy {
+            sums.regularizer += outcome.regularizer;
+            sums.regularized += outcome.samples;
+        }
         sums.correct += outcome.correct;
         sums.samples += outcome.samples;
         self.now.images_seen += outcome.samples as u64;
         self.take(&outcome.gradients, rates)?;
         Ok(outcome)
-    }
-
-    /// h and γ of the step that comes.
-    fn values_now(&self) -> EpochValues {
-        let Position { epoch, batch } = self.now.position;
-        self.config.values_of(epoch, batch)
     }
 
     /// Moves the weights along a gradient, and the average after them.

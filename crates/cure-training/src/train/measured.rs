@@ -91,7 +91,7 @@ impl Trainer<'_> {
         EpochRow {
             epoch: epoch + 1,
             loss: sums.loss / samples,
-            regularizer: sums.regularizer / samples,
+            regularizer: sums.regularizer / sums.regularized.max(1) as f64,
             train_accuracy: sums.correct as f64 / samples,
             validation_accuracy: measured.clean,
             validation_robust_accuracy: measured.robust,

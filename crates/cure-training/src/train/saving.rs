@@ -94,7 +94,8 @@ impl Trainer<'_> {
         let chosen_epoch = best.map_or(last_epoch, |best| best.epoch);
         self.export(&self.run.last_weights(), &last, last_epoch, None)?;
         self.export(&self.run.weights(), &chosen, chosen_epoch, best)?;
-        let (rows, ended) = (self.run.metrics()?, self.now.ended);
+        let rows = if self.ranks.is_first() { self.run.metrics()? } else { Vec::new() };
+        let ended = self.now.ended;
         Ok(Finished { last, chosen, chosen_epoch, rows, ended })
     }
 }

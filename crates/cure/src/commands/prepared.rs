@@ -79,7 +79,11 @@ impl Prepared {
         if is_first {
             session::begin(run, &self, &config.training)?;
         }
-        let mut watcher = Watcher { bar: progress::bar(0, general.quiet), quiet: general.quiet };
+        let mut watcher = Watcher {
+            bar: progress::bar(0, general.quiet),
+            quiet: general.quiet,
+            speaks: general.ranks.is_first(),
+        };
         let ended = train(
             self.network,
             &self.train,

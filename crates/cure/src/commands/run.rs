@@ -232,8 +232,22 @@ pub(crate) fn start(
         true => RunDirectory::create(folder, &config),
         false => Ok(RunDirectory::follow(folder)),
     };
-    let mut run = created.map_err(|error| session::blame(folder, error))?;
+    let mut run = agreed(general, folder, created)?;
     prepared.train(general, &config, &mut run)
+}
+
+/// The folder, if the first rank has it: the others read what it finds there.
+fn agreed(
+    general: &General,
+    folder: &Path,
+    found: cure_training::Result<RunDirectory>,
+) -> Outcome<RunDirectory> {
+    let refused = general.ranks.any(found.is_err());
+    let run = found.map_err(|error| session::blame(folder, error))?;
+    match refused {
+        true => Err(Failure::Input("the first rank has no folder for the run".into())),
+        false => Ok(run),
+    }
 }
 
 /// Goes on with the run in `folder`, where nothing else was asked (`is_alone`).
@@ -249,7 +263,7 @@ pub(crate) fn resume(general: &General, folder: &Path, is_alone: bool) -> Outcom
         true => RunDirectory::resume(folder),
         false => Ok(RunDirectory::follow(folder)),
     };
-    let mut run = found.map_err(|error| session::blame(folder, error))?;
+    let mut run = agreed(general, folder, found)?;
     let config: RunConfig = run.configuration().input()?;
     ops::use_plain_sums(config.plain_sums);
     config.training.check().input()?;

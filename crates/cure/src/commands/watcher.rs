@@ -65,6 +65,8 @@ pub(super) fn summary(finished: &Finished, folder: &Path, averaged: bool) -> Str
 pub(super) struct Watcher {
     pub(super) bar: ProgressBar,
     pub(super) quiet: bool,
+    /// Whether warnings come from here: they do from the first rank, even if it is quiet.
+    pub(super) speaks: bool,
 }
 
 impl Watcher {
@@ -113,8 +115,10 @@ impl Watcher {
             Event::Curvature { done, total, .. } => {
                 self.bar.set_message(format!("curvature {done}/{total}"));
             }
-            Event::Overfitting(overfitting) => self.say(format!("warning: {overfitting}")),
-            Event::Warning(sentence) => self.say(format!("warning: {sentence}")),
+            Event::Overfitting(overfitting) if self.speaks => {
+                self.say(format!("warning: {overfitting}"));
+            }
+            Event::Warning(sentence) if self.speaks => self.say(format!("warning: {sentence}")),
             _ => {}
         }
         if interrupt::asked() { Control::Stop } else { Control::Continue }

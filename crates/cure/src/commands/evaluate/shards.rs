@@ -60,6 +60,17 @@ impl ShardArguments {
         for other in &self.merge {
             journal.adopt(other, identity).input()?;
         }
+        if let Some(path) = path
+            && general.ranks.is_first()
+        {
+            for (rank, other) in of_other_ranks(path) {
+                journal.adopt(&other, identity).input()?;
+                // Of a job with more ranks than this one has: nobody will write to it again.
+                if rank >= general.ranks.size() {
+                    remove(&other)?;
+                }
+            }
+        }
         Ok(Some(journal))
     }
 }
@@ -72,6 +83,26 @@ fn of_rank(path: &Path, rank: usize) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".rank-{rank}"));
     name.into()
+}
+
+/// The journals of other ranks that lie beside the first one's.
+fn of_other_ranks(path: &Path) -> Vec<(usize, PathBuf)> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned() + ".rank-");
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten();
+    let of_rank = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.ok()?.path();
+        let rank = path.file_name()?.to_str()?.strip_prefix(name.as_deref()?)?.parse().ok()?;
+        Some((rank, path))
+    };
+    let mut found: Vec<(usize, PathBuf)> = entries.filter_map(of_rank).collect();
+    found.sort();
+    found
+}
+
+fn remove(path: &Path) -> Outcome {
+    let removed = std::fs::remove_file(path);
+    removed.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
 /// An evaluation of which this process does a part.
@@ -130,9 +161,7 @@ impl Shared<'_> {
         // The first one's journal has everything now.
         ranks.any(false);
         if let (false, Some(path)) = (ranks.is_first(), &options.journal) {
-            let place = of_rank(path, ranks.rank());
-            std::fs::remove_file(&place)
-                .map_err(|error| Failure::Failed(format!("{}: {error}", place.display())))?;
+            remove(&of_rank(path, ranks.rank()))?;
         }
         Ok(ranks.is_first())
     }
