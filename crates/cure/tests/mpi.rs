@@ -82,16 +82,18 @@ fn a_fine_tuning_run_goes_where_one_process_goes() {
     }
 }
 
-/// Waits for the run's first row, then kills one of its ranks without a word.
-fn kill_one_rank(job: &mut Child, run: &Path) {
+/// Waits for a row more than `before`, then kills one of its ranks without a word: the one that writes, or
+/// the last.
+fn kill_one_rank(job: &mut Child, run: &Path, before: usize, kills_first: bool) {
     for _ in 0..600 {
-        if !rows(run).is_empty() {
+        if rows(run).len() > before {
             break;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", job.id())).unwrap();
-    let rank = children.split_whitespace().next_back().unwrap().to_owned();
+    let mut ranks = children.split_whitespace();
+    let rank = if kills_first { ranks.next() } else { ranks.next_back() }.unwrap().to_owned();
     assert!(Command::new("kill").args(["-9", &rank]).status().unwrap().success());
 }
 
@@ -101,12 +103,19 @@ fn a_rank_that_is_killed_ends_the_job_and_the_run_goes_on() {
     let folder = TempDir::new().unwrap();
     let place = folder.path();
     start(place);
-    let mut job = mpirun(place, 2, &format!("{FINETUNE} --epochs 400 --out run")).spawn().unwrap();
-    kill_one_rank(&mut job, &place.join("run"));
-    let output = job.wait_with_output().unwrap();
-    assert!(!output.status.success());
-    let done = rows(&place.join("run")).len();
-    assert!((1..400).contains(&done), "{done} epochs");
+    let mut done = 0;
+    for kills_first in [false, true] {
+        let arguments = match kills_first {
+            false => format!("{FINETUNE} --epochs 400 --out run"),
+            true => "finetune --resume run --quiet".to_owned(),
+        };
+        let mut job = mpirun(place, 2, &arguments).spawn().unwrap();
+        kill_one_rank(&mut job, &place.join("run"), done, kills_first);
+        let output = job.wait_with_output().unwrap();
+        assert!(!output.status.success());
+        let before = std::mem::replace(&mut done, rows(&place.join("run")).len());
+        assert!((before + 1..400).contains(&done), "{done} epochs after {before}");
+    }
     // Fewer epochs left would be another configuration: go on for a moment, on another number of ranks.
     let mut job = mpirun(place, 4, "finetune --resume run --quiet").spawn().unwrap();
     for _ in 0..600 {
@@ -138,6 +147,24 @@ fn an_evaluation_is_the_same_on_any_number_of_ranks() {
         let read = |name: String| fs::read_to_string(place.join(name)).unwrap();
         assert_eq!(read(format!("{ranks}.csv")), read("1.csv".into()));
         assert!(!place.join(format!("{ranks}.j.rank-1")).exists());
+    }
+    // Noted by three ranks, gone on with by two, and then by one.
+    let lines = |name: &str| fs::read_to_string(place.join(name)).unwrap().lines().count();
+    let whole = lines("3.j");
+    let journal = fs::read_to_string(place.join("3.j")).unwrap();
+    let mut entries = journal.lines();
+    let header = entries.next().unwrap();
+    for name in ["k", "k.rank-1", "k.rank-2"] {
+        let some: Vec<&str> = std::iter::once(header).chain(entries.by_ref().take(2)).collect();
+        fs::write(place.join(name), some.join("\n") + "\n").unwrap();
+    }
+    succeeds(place, 2, &format!("{evaluate} --csv k.csv --journal k"));
+    assert_eq!(lines("k"), whole);
+    assert!(!place.join("k.rank-1").exists() && !place.join("k.rank-2").exists());
+    succeeds(place, 1, &format!("{evaluate} --csv k1.csv --journal k"));
+    assert_eq!(lines("k"), whole);
+    for name in ["k.csv", "k1.csv"] {
+        assert_eq!(fs::read(place.join(name)).unwrap(), fs::read(place.join("1.csv")).unwrap());
     }
 }
 
