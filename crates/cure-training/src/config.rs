@@ -202,8 +202,9 @@ impl TrainingConfig {
     /// before anything is written.
     ///
     /// # Errors
-    /// A length of the objective that its pixels do not have, images of another size than the network's, more classes than it has outputs, a validation
-    /// that has no samples, no full batch with `drop_last`.
+    /// A length of the objective that its pixels do not have, images of another size than the
+    /// network's, more classes than it has outputs, a validation that has no samples, no full batch
+    /// with `drop_last`.
     pub fn check_data(
         &self,
         network: &Network,
