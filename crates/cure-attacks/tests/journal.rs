@@ -121,6 +121,7 @@ fn shards_come_to_the_whole() {
             let before = merged.len();
             if index == 0 {
                 let mut journal = Journal::default();
+                assert!(!journal.is_kept() && merged.is_kept());
                 run(&mut journal, &mut Silent).unwrap();
                 merged.extend(&journal.to_bytes()).unwrap();
                 assert_eq!(merged.len(), before + journal.len());

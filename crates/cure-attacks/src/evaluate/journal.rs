@@ -185,6 +185,11 @@ impl Journal {
         Ok(entries.len())
     }
 
+    /// Whether it is in a file, from which another process goes on.
+    pub fn is_kept(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Batches that are known.
     pub fn len(&self) -> usize {
         self.known.len()

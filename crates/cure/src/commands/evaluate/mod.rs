@@ -156,7 +156,7 @@ pub(crate) fn run_evaluation(
     journal: Option<&mut Journal>,
 ) -> Outcome<Evaluation> {
     let frozen = loaded.network.frozen().failed()?;
-    let noted = journal.is_some();
+    let noted = journal.as_ref().is_some_and(|journal| journal.is_kept());
     let evaluation =
         evaluate_with(&frozen, set, attacks, settings, &mut Watcher::new(quiet), journal);
     evaluation.map_err(|error| failure(error, noted))
