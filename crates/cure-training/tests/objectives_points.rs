@@ -23,7 +23,11 @@ fn indices() -> Vec<usize> {
 }
 
 fn points_of(spec: &str, epoch: u64, labels: &[usize]) -> Tensor {
-    let (indices, at) = (indices(), EpochValues { h: H, gamma: 0.0 });
+    points_at(spec, epoch, labels, H)
+}
+
+fn points_at(spec: &str, epoch: u64, labels: &[usize], h: f64) -> Tensor {
+    let (indices, at) = (indices(), EpochValues { h, gamma: 0.0 });
     let streams = SampleStreams { seed: 5, epoch, indices: &indices };
     objective(spec).points(&network(), &images(COUNT), labels, &at, &streams).unwrap().unwrap()
 }
@@ -191,6 +195,20 @@ fn cure_with_noise_is_n_fgsm() {
     let of_n_fgsm = run(&format!("n-fgsm:eps={EPS},noise=1,loss_mode=eval"));
     assert!((of_cure.objective / of_n_fgsm.objective - 1.0).abs() < 1e-6);
     assert!(difference(&of_cure.gradients, &of_n_fgsm.gradients) < 1e-5);
+}
+
+/// With `cut` it is N-FGSM wherever pixels are: each one is the point without cut, cut.
+#[test]
+fn cut_keeps_pixels_in_range() {
+    let spec = "cure:beta=1,noise=2,regularizer_mode=train";
+    let far = |spec: &str| points_at(spec, 0, &labels(), 40.0 * H);
+    let (free, cut) = (far(spec), far(&format!("{spec},cut=true")));
+    let outside = free.host().iter().filter(|pixel| !(0.0..=1.0).contains(*pixel)).count();
+    assert!(outside > 0);
+    for (free, cut) in free.host().iter().zip(cut.host().iter()) {
+        assert_eq!(free.clamp(0.0, 1.0), *cut);
+    }
+    assert_eq!(points(spec), points(&format!("{spec},cut=true")));
 }
 
 /// What is found apart is what a step is made at.

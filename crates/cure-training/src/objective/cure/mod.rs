@@ -4,7 +4,7 @@
 //! With the perturbed loss it is the mean of α·ℓ(x) + β·ℓ(x + hz) + γ·L_r: the point x + hz is
 //! linearized already, and the seed of its loss is added to a pull back that is made anyway, so β
 //! costs nothing. For z the sign direction and h = ε√d, d pixels with a gradient, x + hz is FGSM's
-//! point before the cut to [0, 1]; β's loss has the regulariser's BatchNorm, so that with α = 0 and
+//! point before the cut to [0, 1], or after it with `cut`; β's loss has the regulariser's BatchNorm, so that with α = 0 and
 //! the defaults no pass moves running statistics: those of a network from random weights stay what
 //! they are. With `noise` k the two points are x′ = x + η and x′ + hz, η uniform within kh/√d of
 //! each pixel: those of N-FGSM (de Jorge et al. 2022), while α's loss stays at x.
@@ -27,7 +27,7 @@ mod step;
 pub use points::{Derivatives, RegularizerTerms, derivatives, regularizer};
 
 use cure_attacks::Parameter;
-use cure_network::Network;
+use cure_network::{Network, Scale};
 use cure_tensor::Tensor;
 use cure_tensor::ops;
 use rand::RngExt;
@@ -53,19 +53,6 @@ pub enum Direction {
     Gaussian,
 }
 
-/// The scale that h and L_r are measured in. The paper does not say; see `docs/decisions.md`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scale {
-    /// Pixels in [0, 1].
-    #[default]
-    Pixel,
-    /// Pixels in [0, 255].
-    Pixel255,
-    /// What the network sees: (x − mean)/std.
-    Normalized,
-}
-
 pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
     name: "cure",
     title: "curvature regularisation; with beta the perturbed loss too",
@@ -85,6 +72,7 @@ pub(super) const ENTRY: ObjectiveEntry = ObjectiveEntry {
             "BatchNorm in the passes of the regulariser and of β's loss: train or eval",
         ),
         Parameter::new("direction_mode", "eval", "BatchNorm in the pass that finds z"),
+        Parameter::new("cut", "false", "whether x + hz is cut to pixels in [0, 1]"),
         Parameter::new("held", "false", "whether ∇ℓ(x) is a constant in L_r, for 4 passes less"),
         Parameter::new("recompute", "false", "whether to hold less memory for 2 passes"),
         SMOOTHING,
@@ -121,6 +109,10 @@ pub struct CureOptions {
     /// d pixels in the declared scale. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub noise: f64,
+    /// Whether x + hz is cut to [0, 1], pixel by pixel, before anything is measured there. Default
+    /// no, as in the paper.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
     /// Whether ∇ℓ(x) is a constant in L_r, as z is: its gradient in θ is then that of ∇ℓ(x + hz)
     /// alone. Default no, as in the paper.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -147,6 +139,7 @@ impl Default for CureOptions {
             alpha: 1.0,
             beta: 0.0,
             noise: 0.0,
+            cut: false,
             held: false,
             smoothing: 0.0,
         }
@@ -156,11 +149,7 @@ impl Default for CureOptions {
 impl CureOptions {
     /// The length of one unit of the scale, in pixels of [0, 1], for each channel.
     fn unit(&self, network: &Network) -> Vec<f32> {
-        match self.scale {
-            Scale::Pixel => vec![1.0; network.normalization().std.len()],
-            Scale::Pixel255 => vec![1.0 / 255.0; network.normalization().std.len()],
-            Scale::Normalized => network.normalization().std.clone(),
-        }
+        self.scale.units(network.normalization())
     }
 
     /// The first point of the regulariser: x, or x + η.
@@ -203,6 +192,16 @@ impl CureOptions {
                 ops::normalised(&Tensor::new(gradient.shape(), values)?)?
             }
         })
+    }
+
+    /// x + hz, from x and z in the declared scale; cut if so declared.
+    fn step_along(&self, x: &Tensor, z: &Tensor, unit: &[f32], h: f64) -> Result<Tensor> {
+        let point = ops::axpy(h as f32, &scale_channels(z, unit)?, x.clone())?;
+        if !self.cut {
+            return Ok(point);
+        }
+        let values = point.host().iter().map(|pixel| pixel.clamp(0.0, 1.0)).collect();
+        Ok(Tensor::new(point.shape(), values)?)
     }
 
     /// L_r of each sample and v, from Δg with respect to pixels.

@@ -5,7 +5,7 @@ use cure_tensor::{Tensor, ops};
 
 use super::super::SampleStreams;
 use super::super::point::Point;
-use super::{CureOptions, scale_channels};
+use super::CureOptions;
 use crate::Result;
 
 /// The two points of the regulariser and what was measured there, per sample.
@@ -13,7 +13,7 @@ use crate::Result;
 pub struct RegularizerTerms {
     /// z, of unit length in the declared scale: `[N, C, H, W]`.
     pub direction: Tensor,
-    /// x + hz: `[N, C, H, W]`, pixels in [0, 1] but for the step.
+    /// x + hz: `[N, C, H, W]`, pixels in [0, 1] but for the step, or cut.
     pub perturbed: Tensor,
     /// ∇ℓ(x) with respect to pixels in [0, 1].
     pub gradient: Tensor,
@@ -45,7 +45,7 @@ fn points<'a>(
     let unit = options.unit(network);
     let gradient = here.adjoint.input();
     let z = options.direction(gradient, &unit, streams)?;
-    let perturbed = step_along(images, &z, &unit, h)?;
+    let perturbed = options.step_along(images, &z, &unit, h)?;
     let there = Point::new(frozen.linearize(&perturbed)?, labels, options.smoothing)?;
     let difference = ops::subtract(there.adjoint.input(), gradient)?;
     let (values, cotangent) = options.values(&difference, &unit)?;
@@ -115,8 +115,4 @@ pub fn derivatives(
     let regularizer_gradient =
         there.gradient_along(&v, None)?.add_scaled(-1.0, &here.gradient_along(&v, None)?)?;
     Ok(Derivatives { terms, losses, logits, loss_gradient, regularizer_gradient })
-}
-
-pub(super) fn step_along(images: &Tensor, z: &Tensor, unit: &[f32], h: f64) -> Result<Tensor> {
-    Ok(ops::axpy(h as f32, &scale_channels(z, unit)?, images.clone())?)
 }

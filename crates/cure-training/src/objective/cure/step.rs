@@ -11,7 +11,6 @@ use super::super::point::Point;
 use super::super::standard::{add_loss, mean_loss};
 use super::super::{EpochValues, Minimise};
 use super::CureOptions;
-use super::points::step_along;
 use crate::Result;
 use crate::error::TrainingError;
 
@@ -47,7 +46,7 @@ impl Work<'_> {
             Some(points) => points.clone(),
             None => {
                 let z = options.direction(&gradient, unit, &batch.streams)?;
-                step_along(base, &z, unit, at.h)?
+                options.step_along(base, &z, unit, at.h)?
             }
         };
         let there = point(&perturbed)?;
@@ -99,7 +98,7 @@ impl CureOptions {
         let pass = passes.linearize(&base)?;
         let loss = cross_entropy(pass.logits(), batch.labels, self.smoothing)?;
         let z = self.direction(&pass.pullback(&loss.residual)?, unit, &batch.streams)?;
-        step_along(&base, &z, unit, h)
+        self.step_along(&base, &z, unit, h)
     }
 
     /// The losses alone, where γ is 0: 3 passes for each that has a weight, and 2 for z went
