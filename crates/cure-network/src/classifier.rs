@@ -14,6 +14,12 @@ pub trait Classifier: Sync {
     /// Channels, height and width of an image.
     fn input_shape(&self) -> [usize; 3];
 
+    /// Whether its logits are piecewise linear in the image, so that the Hessian of the loss is
+    /// Jᵀ(diag p − ppᵀ)J; no where that is not known.
+    fn is_piecewise_linear(&self) -> bool {
+        false
+    }
+
     /// The logits of a batch: `[N, K]`.
     ///
     /// # Errors

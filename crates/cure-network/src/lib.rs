@@ -19,6 +19,7 @@ mod pieces;
 mod primitive;
 mod program;
 mod ranks;
+mod scale;
 mod source;
 pub mod weights;
 
@@ -31,3 +32,4 @@ pub use load::{LoadError, LoadOptions, Loaded, load, save};
 pub use network::{Frozen, Gradients, Network, Training};
 pub use normalization::Normalization;
 pub use ranks::{Communicator, Ranks};
+pub use scale::Scale;

@@ -362,6 +362,10 @@ impl Classifier for Frozen {
         self.input
     }
 
+    fn is_piecewise_linear(&self) -> bool {
+        !self.program.is_curved
+    }
+
     fn logits(&self, images: &Tensor) -> Result<Tensor> {
         self.check(images)?;
         pieces::join(pieces::map(images, self.images_a_piece, |images| {

@@ -46,7 +46,7 @@ pub use objective::{
     AdversarialOptions, BatchNormMode, CureOptions, DeepFoolTrainingOptions, Derivatives,
     Direction, ElleOptions, EpochValues, FgsmAtOptions, FgsmRsOptions, FreeOptions,
     GradAlignOptions, GradientPenaltyOptions, LlrOptions, LossOptions, MartOptions, NFgsmOptions,
-    Objective, ObjectiveEntry, PgdAtOptions, RegularizerTerms, SampleStreams, Scale, StepOutcome,
+    Objective, ObjectiveEntry, PgdAtOptions, RegularizerTerms, SampleStreams, StepOutcome,
     TradesOptions, derivatives, objectives, regularizer,
 };
 pub use observer::{Control, Event, Observer};

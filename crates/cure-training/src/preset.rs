@@ -2,10 +2,11 @@
 //! configuration.
 
 use cure_data::Augmentation;
+use cure_network::Scale;
 
 use crate::config::TrainingConfig;
 use crate::error::{Result, TrainingError};
-use crate::objective::{BatchNormMode, CureOptions, Direction, Objective, Scale};
+use crate::objective::{BatchNormMode, CureOptions, Direction, Objective};
 use crate::optimizer::OptimizerOptions;
 use crate::schedule::{LearningRate, ValueSchedule};
 

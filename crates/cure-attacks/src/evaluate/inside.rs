@@ -95,6 +95,10 @@ impl Classifier for Watched<'_> {
         self.classifier.input_shape()
     }
 
+    fn is_piecewise_linear(&self) -> bool {
+        self.classifier.is_piecewise_linear()
+    }
+
     fn logits(&self, images: &Tensor) -> Result<Tensor> {
         let logits = self.classifier.logits(images)?;
         self.note(images)?;

@@ -36,7 +36,7 @@ pub use adversarial::{
 };
 pub use batch_norm::BatchNormMode;
 pub use cure::{
-    CureOptions, Derivatives, Direction, RegularizerTerms, Scale, derivatives, regularizer,
+    CureOptions, Derivatives, Direction, RegularizerTerms, derivatives, regularizer,
 };
 pub use elle::ElleOptions;
 pub use entry::{ObjectiveEntry, objectives};

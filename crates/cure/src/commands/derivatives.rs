@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cure_network::Scale;
 use cure_network::weights::Metadata;
 use cure_tensor::Tensor;
-use cure_training::{BatchNormMode, CureOptions, Direction, SampleStreams, Scale, derivatives};
+use cure_training::{BatchNormMode, CureOptions, Direction, SampleStreams, derivatives};
 
 use crate::arguments::{DataArguments, General, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};

@@ -1,0 +1,216 @@
+//! The ends of the spectrum by Lanczos' method with full reorthogonalisation.
+
+use crate::error::{GeometryError, Result, check_count};
+use crate::hessian::Hessian;
+use crate::krylov::{Krylov, Ritz, grow};
+use crate::linear::{add_scaled, norm};
+use crate::random::{gaussian, stream};
+
+/// How the ends of the spectrum are looked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LanczosOptions {
+    /// How many of the algebraically largest eigenvalues. Default 1.
+    pub largest: usize,
+    /// How many of the algebraically smallest. Default 0.
+    pub smallest: usize,
+    /// Products with H at most, the check of the residuals not counted. Default 100.
+    pub steps: usize,
+    /// The residual ‖Hv − λv‖ that ends the search, as a share of the largest |λ|. Default 1e-4:
+    /// products come in f32.
+    pub tolerance: f64,
+    /// Seed of the first vectors. Default 0.
+    pub seed: u64,
+}
+
+impl Default for LanczosOptions {
+    fn default() -> Self {
+        Self { largest: 1, smallest: 0, steps: 100, tolerance: 1e-4, seed: 0 }
+    }
+}
+
+/// λ and its unit vector v.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Eigenpair {
+    /// λ, in the declared scale.
+    pub value: f64,
+    /// v, of unit length.
+    pub vector: Vec<f64>,
+    /// ‖Hv − λv‖, from a product of its own: what the operator really does, whatever the method
+    /// believes. A finite difference with a large h is not linear, and it shows here.
+    pub residual: f64,
+}
+
+/// The ends of a sample's spectrum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extremes {
+    /// The algebraically largest eigenvalues, largest first.
+    pub largest: Vec<Eigenpair>,
+    /// The algebraically smallest, smallest first.
+    pub smallest: Vec<Eigenpair>,
+    /// Products with H.
+    pub steps: usize,
+    /// Whether every one came within the tolerance, as the method sees it.
+    pub has_converged: bool,
+    /// ‖T − Tᵀ‖/‖T‖ of H in the space that was looked at: 0 of a symmetric operator.
+    pub asymmetry: f64,
+}
+
+impl Extremes {
+    /// The eigenvalue of the largest magnitude among those found: it need not be the largest one.
+    pub fn dominant(&self) -> Option<&Eigenpair> {
+        let all = self.largest.iter().chain(&self.smallest);
+        all.max_by(|a, b| a.value.abs().total_cmp(&b.value.abs()))
+    }
+}
+
+/// Steps between looks at the residuals.
+const LOOK: usize = 4;
+
+/// The ends of the spectrum of each of the samples `rows`, all of them in the same passes; none for
+/// a sample whose products are not finite. `indices` are the samples' places in their split, which
+/// decide their random numbers. `proceed` is asked before each product, with the number of them done
+/// and the most there can be.
+///
+/// Cost: a product a step, and one for each eigenvalue.
+///
+/// # Errors
+/// If more eigenvalues are asked for than there are or steps allow, none is, the tolerance is
+/// negative, the operator fails, or `proceed` says no ([`GeometryError::Stopped`]).
+pub fn extremes(
+    hessian: &mut dyn Hessian,
+    rows: &[usize],
+    indices: &[usize],
+    options: &LanczosOptions,
+    mut proceed: impl FnMut(usize, usize) -> bool,
+) -> Result<Vec<Option<Extremes>>> {
+    check(options, hessian.dimension())?;
+    check_count("indices", rows.len(), indices.len())?;
+    let dimension = hessian.dimension();
+    let steps = options.steps.min(dimension);
+    let mut streams: Vec<_> =
+        indices.iter().map(|&index| stream(options.seed, index, PURPOSE)).collect();
+    let mut spaces: Vec<Krylov> =
+        streams.iter_mut().map(|stream| Krylov::new(gaussian(stream, dimension))).collect();
+    let mut is_done = vec![false; rows.len()];
+    for step in 0..steps {
+        let active: Vec<usize> =
+            (0..rows.len()).filter(|&i| !is_done[i] && !spaces[i].is_broken).collect();
+        if active.is_empty() {
+            break;
+        }
+        if !proceed(step, steps) {
+            return Err(GeometryError::Stopped);
+        }
+        grow_some(hessian, rows, &mut spaces, &active)?;
+        for i in active {
+            let space = &mut spaces[i];
+            let wanted = options.largest + options.smallest;
+            let is_enough = space.len() >= wanted.min(dimension);
+            let looks = (step + 1) % LOOK == 0 || space.is_closed || step + 1 == steps;
+            if space.is_broken || !looks {
+                continue;
+            }
+            is_done[i] = is_enough && has_converged(space, &space.ritz()?, options);
+            // An eigenvalue that the first vector has no part of is only seen by going on.
+            if space.is_closed && !is_done[i] {
+                space.reopen(&mut streams[i]);
+            }
+        }
+    }
+    let finish = |(&row, space): (&usize, &Krylov)| match space.is_broken {
+        true => Ok(None),
+        false => finish(hessian, row, space, options),
+    };
+    rows.iter().zip(&spaces).map(finish).collect()
+}
+
+/// What the first vectors are drawn for.
+const PURPOSE: u64 = 0x6c61_6e63;
+
+fn check(options: &LanczosOptions, dimension: usize) -> Result<()> {
+    let wanted = options.largest + options.smallest;
+    if wanted == 0 {
+        return Err(GeometryError::setting("the number of eigenvalues", 0, "1 or more"));
+    }
+    if options.largest.max(options.smallest) > dimension {
+        let most = options.largest.max(options.smallest);
+        let accepted = format!("at most {dimension}, the number of pixel values");
+        return Err(GeometryError::setting("the number of eigenvalues", most, accepted));
+    }
+    if options.steps < wanted.min(dimension) {
+        let accepted = format!("at least the number of eigenvalues, {wanted}");
+        return Err(GeometryError::setting("the number of steps", options.steps, accepted));
+    }
+    match options.tolerance >= 0.0 {
+        true => Ok(()),
+        false => Err(GeometryError::setting("the tolerance", options.tolerance, "0 or more")),
+    }
+}
+
+/// [`grow`] for some of the rows.
+fn grow_some(
+    hessian: &mut dyn Hessian,
+    rows: &[usize],
+    spaces: &mut Vec<Krylov>,
+    active: &[usize],
+) -> Result<()> {
+    let all = std::mem::take(spaces);
+    let (mut chosen, mut places) = (Vec::new(), Vec::new());
+    let mut kept: Vec<Option<Krylov>> = all.into_iter().map(Some).collect();
+    for &i in active {
+        chosen.extend(kept[i].take());
+        places.push(rows[i]);
+    }
+    let grown = grow(hessian, &places, &mut chosen);
+    for (&i, space) in active.iter().zip(chosen) {
+        kept[i] = Some(space);
+    }
+    *spaces = kept.into_iter().flatten().collect();
+    grown
+}
+
+/// Positions of the wanted ones among `size` in rising order: the largest first, then the smallest.
+fn positions(size: usize, options: &LanczosOptions) -> (Vec<usize>, Vec<usize>) {
+    let largest = (0..size).rev().take(options.largest).collect();
+    (largest, (0..size).take(options.smallest).collect())
+}
+
+fn has_converged(space: &Krylov, ritz: &Ritz, options: &LanczosOptions) -> bool {
+    let (largest, smallest) = positions(space.len(), options);
+    let most = ritz.values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    largest.into_iter().chain(smallest).all(|at| {
+        let (vector, mut product) =
+            space.combine((0..space.len()).map(|i| ritz.vectors[(i, at)]));
+        add_scaled(&mut product, -ritz.values[at], &vector);
+        norm(&product) <= options.tolerance * most
+    })
+}
+
+fn finish(
+    hessian: &mut dyn Hessian,
+    row: usize,
+    space: &Krylov,
+    options: &LanczosOptions,
+) -> Result<Option<Extremes>> {
+    let ritz = space.ritz()?;
+    let (largest, smallest) = positions(space.len(), options);
+    let vector = |&at: &usize| space.combine((0..space.len()).map(|i| ritz.vectors[(i, at)])).0;
+    let wanted: Vec<usize> = largest.iter().chain(&smallest).copied().collect();
+    let vectors: Vec<Vec<f64>> = wanted.iter().map(vector).collect();
+    let products = hessian.apply(&vec![row; vectors.len()], &vectors)?;
+    let pair = |((at, vector), mut product): ((usize, Vec<f64>), Vec<f64>)| {
+        let value = ritz.values[at];
+        add_scaled(&mut product, -value, &vector);
+        Eigenpair { value, residual: norm(&product), vector }
+    };
+    let mut pairs: Vec<Eigenpair> =
+        wanted.into_iter().zip(vectors).zip(products).map(pair).collect();
+    let smallest = pairs.split_off(largest.len());
+    Ok(Some(Extremes {
+        largest: pairs,
+        smallest,
+        steps: space.len(),
+        has_converged: has_converged(space, &ritz, options),
+        asymmetry: space.asymmetry(),
+    }))
+}

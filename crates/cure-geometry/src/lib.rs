@@ -1,0 +1,46 @@
+//! The geometry of the loss ℓ around images, with respect to the **input**: curvature, the bounds on
+//! robustness that follow from it, and sections through loss and decision regions.
+//!
+//! ℓ(x) is a sample's cross-entropy at its label, g = ∇ₓℓ, H = ∇²ₓℓ with d = C·H·W rows. All that
+//! measures curvature is written against [`Hessian`], an operator that multiplies vectors:
+//!
+//! | operator | what it is |
+//! |---|---|
+//! | [`FiniteDifference`] | (∇ℓ(x + hv) − ∇ℓ(x))/h, the paper's eq. 1, or central; any h, on purpose |
+//! | [`Exact`] | the R-operator; h → 0 |
+//! | [`Factor`] | the whole exact H of a piecewise linear network, of rank K − 1 at most |
+//!
+//! | module's function | the paper |
+//! |---|---|
+//! | [`curvature_profile`] | all eigenvalues: Figs 2, 9, 12 |
+//! | [`extremes`] | the largest and smallest ones, with vectors and residuals |
+//! | [`density`] | how the spectrum is distributed, without computing it |
+//! | [`frobenius`](fn@frobenius) | ‖H‖_F: Figs 10, 14 |
+//! | [`alignment`](fn@alignment) | \|gᵀu\|/‖g‖: Remark 3 |
+//!
+//! Lengths are in the declared [`Scale`](cure_network::Scale), pixels of [0, 1] unless said
+//! otherwise: in a scale whose unit is s pixels, h and perturbations are 1/s times as long, g is s
+//! times and H is s² times what it is in pixels.
+
+mod alignment;
+mod density;
+mod error;
+mod frobenius;
+mod hessian;
+mod krylov;
+mod lanczos;
+mod linear;
+mod losses;
+mod mean;
+mod profile;
+mod random;
+
+pub use alignment::{Alignment, alignment};
+pub use density::{Density, DensityOptions, density};
+pub use error::{GeometryError, Result};
+pub use frobenius::{Frobenius, FrobeniusOptions, frobenius};
+pub use hessian::{Difference, Exact, Factor, FiniteDifference, Hessian};
+pub use lanczos::{Eigenpair, Extremes, LanczosOptions, extremes};
+pub use losses::{Gradients, Losses};
+pub use mean::Mean;
+pub use profile::{Profile, curvature_profile};
