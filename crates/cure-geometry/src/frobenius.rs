@@ -94,7 +94,7 @@ fn squared(
 ) -> Result<[f64; 2]> {
     let dimension = hessian.dimension();
     let mut stream = stream(options.seed, index, PURPOSE);
-    let mut products = |hessian: &mut dyn Hessian, vectors: &[Vec<f64>]| {
+    let products = |hessian: &mut dyn Hessian, vectors: &[Vec<f64>]| {
         hessian.apply(&vec![row; vectors.len()], vectors)
     };
     let third = options.draws / 3;
@@ -130,11 +130,7 @@ fn squared(
     Ok([exact + mean, error])
 }
 
-fn along_signs(
-    hessian: &mut dyn Hessian,
-    row: usize,
-    gradient: &[f64],
-) -> Result<Option<f64>> {
+fn along_signs(hessian: &mut dyn Hessian, row: usize, gradient: &[f64]) -> Result<Option<f64>> {
     let sign = |&value: &f64| if value == 0.0 { 0.0 } else { value.signum() };
     let signs: Vec<f64> = gradient.iter().map(sign).collect();
     let length = norm(&signs);

@@ -138,11 +138,7 @@ impl Krylov {
 
 /// Grows the space of each row by one vector, all rows in one pass. Spaces that are closed or broken
 /// stay.
-pub(crate) fn grow(
-    hessian: &mut dyn Hessian,
-    rows: &[usize],
-    spaces: &mut [Krylov],
-) -> Result<()> {
+pub(crate) fn grow(hessian: &mut dyn Hessian, rows: &[usize], spaces: &mut [Krylov]) -> Result<()> {
     let open: Vec<usize> =
         (0..rows.len()).filter(|&i| !spaces[i].is_closed && !spaces[i].is_broken).collect();
     let samples: Vec<usize> = open.iter().map(|&i| rows[i]).collect();

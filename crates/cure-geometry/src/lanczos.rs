@@ -179,8 +179,7 @@ fn has_converged(space: &Krylov, ritz: &Ritz, options: &LanczosOptions) -> bool 
     let (largest, smallest) = positions(space.len(), options);
     let most = ritz.values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
     largest.into_iter().chain(smallest).all(|at| {
-        let (vector, mut product) =
-            space.combine((0..space.len()).map(|i| ritz.vectors[(i, at)]));
+        let (vector, mut product) = space.combine((0..space.len()).map(|i| ritz.vectors[(i, at)]));
         add_scaled(&mut product, -ritz.values[at], &vector);
         norm(&product) <= options.tolerance * most
     })

@@ -17,12 +17,16 @@
 //! | [`density`] | how the spectrum is distributed, without computing it |
 //! | [`frobenius`](fn@frobenius) | ‖H‖_F: Figs 10, 14 |
 //! | [`alignment`](fn@alignment) | \|gᵀu\|/‖g‖: Remark 3 |
+//! | [`bounds`](fn@bounds) | Theorem 1: Figs 4, 5 |
+//! | [`section`](fn@section) | loss surfaces: Figs 3, 8, 13 |
+//! | [`boundary`](fn@boundary) | decision boundaries: Fig. 1 |
 //!
 //! Lengths are in the declared [`Scale`](cure_network::Scale), pixels of [0, 1] unless said
 //! otherwise: in a scale whose unit is s pixels, h and perturbations are 1/s times as long, g is s
 //! times and H is s² times what it is in pixels.
 
 mod alignment;
+mod bounds;
 mod density;
 mod error;
 mod frobenius;
@@ -32,15 +36,22 @@ mod lanczos;
 mod linear;
 mod losses;
 mod mean;
+mod perturbation;
 mod profile;
 mod random;
+mod section;
 
 pub use alignment::{Alignment, alignment};
+pub use bounds::{
+    BoundsOptions, BoundsRow, QuadraticModel, Standing, TheoremOne, Violation, bounds, crossing,
+    nearest,
+};
 pub use density::{Density, DensityOptions, density};
 pub use error::{GeometryError, Result};
 pub use frobenius::{Frobenius, FrobeniusOptions, frobenius};
 pub use hessian::{Difference, Exact, Factor, FiniteDifference, Hessian};
 pub use lanczos::{Eigenpair, Extremes, LanczosOptions, extremes};
-pub use losses::{Gradients, Losses};
+pub use losses::{Gradients, Losses, Values};
 pub use mean::Mean;
 pub use profile::{Profile, curvature_profile};
+pub use section::{Boundary, BoundaryOptions, Plane, Section, boundary, planes, section};

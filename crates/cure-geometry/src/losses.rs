@@ -14,7 +14,16 @@ pub struct Losses<'a> {
     batch: usize,
 }
 
-/// ℓ, p and ∇ℓ of some samples.
+/// ℓ and the prediction at some points.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values {
+    /// ℓ of each.
+    pub losses: Vec<f64>,
+    /// The predicted class of each, the first of equals.
+    pub predicted: Vec<usize>,
+}
+
+/// ℓ, the prediction and ∇ℓ of some samples.
 pub struct Gradients {
     /// ℓ of each.
     pub losses: Vec<f64>,
@@ -171,12 +180,39 @@ impl<'a> Losses<'a> {
         let loss = ops::cross_entropy(network.logits(), &self.labels_of(rows))?;
         found.gradients.extend(self.rows(&network.pullback(&loss.residual)?));
         found.losses.extend(loss.losses);
-        let logits = network.logits().host();
+        found.predicted.extend(self.predictions(network.logits()));
+        Ok(())
+    }
+
+    /// The predicted class of each row of logits, the first of equals.
+    pub(crate) fn predictions(&self, logits: &Tensor) -> Vec<usize> {
         let first_of_the_largest = |row: &[f32]| {
             (1..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
         };
-        let classes = self.classifier.classes().max(1);
-        found.predicted.extend(logits.chunks_exact(classes).map(first_of_the_largest));
-        Ok(())
+        logits
+            .host()
+            .chunks_exact(self.classifier.classes().max(1))
+            .map(first_of_the_largest)
+            .collect()
+    }
+
+    /// ℓ and the prediction at x + v for each row's sample x and its v. Cost: a pass a row.
+    ///
+    /// # Errors
+    /// If the classifier fails or a direction is not of the samples' dimension.
+    pub fn at(&self, rows: &[usize], changes: &[Vec<f64>]) -> Result<Values> {
+        let mut found = Values::default();
+        for (rows, changes) in rows.chunks(self.batch).zip(changes.chunks(self.batch)) {
+            let logits = self.classifier.logits(&self.points(rows, changes)?)?;
+            let loss = ops::cross_entropy(&logits, &self.labels_of(rows))?;
+            found.losses.extend(loss.losses);
+            found.predicted.extend(self.predictions(&logits));
+        }
+        Ok(found)
+    }
+
+    /// A change in pixels, in the declared scale.
+    pub(crate) fn in_units(&self, pixels: impl Iterator<Item = f64>) -> Vec<f64> {
+        pixels.zip(&self.units).map(|(pixel, unit)| pixel / unit).collect()
     }
 }

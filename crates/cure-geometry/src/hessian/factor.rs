@@ -18,7 +18,7 @@ pub struct Factor {
 }
 
 /// The eigenvalues that are not zero by construction, largest first, and their unit vectors.
-pub type Pairs = Vec<(f64, Vec<f64>)>;
+type Pairs = Vec<(f64, Vec<f64>)>;
 
 impl Factor {
     /// The factors of these samples. Memory: N·K·d numbers.

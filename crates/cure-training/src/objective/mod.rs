@@ -35,9 +35,7 @@ pub use adversarial::{
     NFgsmOptions, PgdAtOptions,
 };
 pub use batch_norm::BatchNormMode;
-pub use cure::{
-    CureOptions, Derivatives, Direction, RegularizerTerms, derivatives, regularizer,
-};
+pub use cure::{CureOptions, Derivatives, Direction, RegularizerTerms, derivatives, regularizer};
 pub use elle::ElleOptions;
 pub use entry::{ObjectiveEntry, objectives};
 pub use gradalign::GradAlignOptions;
