@@ -45,6 +45,8 @@ from networks import OptionA, PreActBlock, PreActResNet, ResNet, resnet18  # noq
 # The authors' λ = 4 and h = 3 over inputs normalised by CIFAR-10's std, in pixels of [0, 1].
 GAMMA, H = 0.8, 0.6
 EPSILON, STEPS = 8 / 255, 20
+# The step of a curvature profile.
+H_PROFILE = 0.1
 
 
 class WideResNet(nn.Module):
@@ -341,6 +343,50 @@ FORMS = {
 }
 
 
+def profile_of(network, x, labels, batch):
+    """All eigenvalues of the symmetrised finite-difference Hessian at one image, `batch` directions a
+    pass."""
+    d = x[0].numel()
+    here = input_gradient(network, x, labels)
+    hessian = torch.empty(d, d, dtype=torch.float64)
+    for first in range(0, d, batch):
+        count = min(batch, d - first)
+        points = x.repeat(count, 1, 1, 1)
+        points.view(count, d)[torch.arange(count), torch.arange(first, first + count)] += H_PROFILE
+        points = points.contiguous(memory_format=memory_format_of(x))
+        gradients = input_gradient(network, points, labels.repeat(count))
+        hessian[first : first + count] = (gradients - here).reshape(count, d).double() / H_PROFILE
+    return torch.linalg.eigvalsh((hessian + hessian.T) / 2)
+
+
+def exact_profile_of(network, x, labels, batch):
+    """The eigenvalues that are not 0 of a piecewise linear network's Hessian, from class gradients."""
+    x = x.detach().requires_grad_(True)
+    logits = network(x)[0]
+    rows = [torch.autograd.grad(logit, x, retain_graph=True)[0].flatten() for logit in logits]
+    jacobian, p = torch.stack(rows).double(), logits.detach().double().softmax(0)
+    factor = p.sqrt()[:, None] * (jacobian - p @ jacobian)
+    return torch.linalg.eigvalsh(factor @ factor.T)
+
+
+def memory_format_of(x):
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def measure_profile(job, model, x, labels):
+    # Nothing warms up: each repeat is thousands of passes, or runs as it would for one image.
+    model = fused(model).eval().requires_grad_(False)
+    run = exact_profile_of if job["row"] == "exact-profile" else profile_of
+    batch = 1 if job["form"] == "one direction at a time" else job["batch"]
+    baseline, milliseconds = memory_mib(), []
+    for _ in range(job["repeats"]):
+        start = time.perf_counter()
+        run(model, x, labels, batch)
+        milliseconds.append(1e3 * (time.perf_counter() - start))
+    return {"ms": milliseconds, "baseline_mib": baseline}
+
+
 def memory_mib():
     """The most memory this process has had; none where the system does not tell."""
     try:
@@ -511,6 +557,8 @@ def measure(job):
         model, x = model.double(), x.double()
     if row in ("pgd-20", "deepfool"):
         return measure_attack(job, model, x, labels)
+    if row in ("profile", "exact-profile"):
+        return measure_profile(job, model, x, labels)
     return measure_step(job, model, x, labels)
 
 

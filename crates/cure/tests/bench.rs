@@ -22,8 +22,8 @@ fn race<'a>(json: &'a Value, row: &str, batch: u64) -> &'a Value {
 fn every_row_of_ours_is_measured_and_written() {
     let folder = TempDir::new().unwrap();
     let arguments = ["--models", "resnet8:2", "--rounds", "2", "--repeats", "2", "--threads", "2"];
-    let rows = "forward,input-gradient,standard-step,cure-step,cure-step-frozen,pgd-20,deepfool,help,\
-                threads";
+    let rows = "forward,input-gradient,standard-step,cure-step,cure-step-frozen,pgd-20,deepfool,\
+                exact-profile,help,threads";
     let files = ["--rows", rows, "--out", "bench.md", "--json", "bench.json"];
     let output = bench(folder.path(), &[&arguments[..], &files[..]].concat());
     let said = String::from_utf8_lossy(&output.stderr);

@@ -42,6 +42,10 @@ the loop and Foolbox; torchattacks does not. `deepfool`: ℓ2, at most 50 steps 
 classes; ours and the loop let images go that are fooled, Foolbox keeps them all until the last. \
 torchattacks' DeepFool takes one image at a time and is left out. Attacked are the first images \
 that the network classifies correctly; `fooled` counts them afterwards.\n\n\
+`profile`: all 3072 eigenvalues of one image's Hessian from forward differences (h = 0.1) along every \
+pixel, made symmetric, in float64; the batch is of directions. The rival computes as many in a pass \
+with BatchNorm folded, or one after another. `exact-profile`: those eigenvalues of the exact Hessian that \
+are not 0, from one pass and a pull back for each class; both do the same. Neither warms up.\n\n\
 `data-loading`: both splits of CIFAR-10 to memory; ours checks sizes, labels and every file's SHA-256 \
 against that of the file with the published md5 sum, `as torchvision` checks md5 sums. \
 `model-loading`: a checkpoint to a network ready to classify; ours checks that every value is \

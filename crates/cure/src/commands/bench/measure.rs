@@ -15,6 +15,7 @@ use cure_training::{
 
 use super::job::{Job, Measurement};
 use super::plan::WITH_DIGEST;
+use super::profile::profile;
 use super::rows::{self, Kind};
 use super::{floors, prepare};
 use crate::failure::{Blame, Failure, Outcome};
@@ -31,6 +32,10 @@ pub(super) fn answer(text: &str) -> Outcome<String> {
         ("floors", _) => floors::triad(),
         (_, Kind::Step) => step(&job)?,
         (_, Kind::Attack) => attack(&job)?,
+        (_, Kind::Profile) => {
+            let (images, labels) = images_of(&job)?;
+            profile(&job, &network_of(&job)?, &images, &labels)?
+        }
         (_, Kind::Data) => data(&job)?,
         (_, Kind::Checkpoint) => checkpoint(&job)?,
         (_, Kind::Classify) => classify(&job)?,

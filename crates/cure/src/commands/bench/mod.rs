@@ -8,6 +8,7 @@ mod measure;
 mod plan;
 mod prepare;
 mod process;
+mod profile;
 mod rounds;
 mod rows;
 mod statistics;
@@ -48,8 +49,8 @@ One row of ours alone, in seconds:
 Every measurement is a process of its own. The first round measures ours and every form of the
 rival's, later ones ours and the two fastest forms in turn; files are written after each round. Rows:
 forward, input-gradient, standard-step, cure-step, cure-step-frozen, pgd-20, deepfool,
-data-loading, model-loading, first-image, help; and of ours and the machine: threads, batch,
-floors, agreement.")]
+profile, exact-profile, data-loading, model-loading, first-image, help; and of ours and the
+machine: threads, batch, floors, agreement.")]
 pub(crate) struct Options {
     /// Only these rows.
     #[arg(long, value_name = "ROW,…", value_delimiter = ',')]

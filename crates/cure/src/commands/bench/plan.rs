@@ -88,7 +88,7 @@ impl Ground<'_> {
         let mut races = Vec::new();
         for &row in self.rows {
             match row.kind {
-                Kind::Step | Kind::Attack => {
+                Kind::Step | Kind::Attack | Kind::Profile => {
                     for at in 0..self.pairs.len() {
                         if row.kind == Kind::Step || !self.is_heavy(at) {
                             races.push(self.main(row, at)?);
@@ -190,7 +190,12 @@ impl Ground<'_> {
             compile: false,
             model: subject.map(|subject| subject.model.clone()).unwrap_or_default(),
             batch: at.map_or(0, |at| self.pairs[at].batch),
-            repeats: if halved { self.repeats.div_ceil(2) } else { self.repeats },
+            repeats: match (row.name, halved) {
+                // Thousands of passes: one is enough.
+                ("profile", _) => 1,
+                (_, true) => self.repeats.div_ceil(2),
+                (_, false) => self.repeats,
+            },
             threads: self.threads,
             network: subject.map(|subject| subject.file.clone()),
             mean: normalization.map(|n| n.mean.clone()).unwrap_or_default(),

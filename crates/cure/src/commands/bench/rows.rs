@@ -9,6 +9,8 @@ pub(super) enum Kind {
     Step,
     /// An attack on images that the network classifies correctly.
     Attack,
+    /// A curvature profile of one image; the batch is of directions.
+    Profile,
     /// A data set from disk to memory.
     Data,
     /// A checkpoint from disk to a network.
@@ -52,7 +54,7 @@ const PLAIN: Rival = Rival { form: "", layouts: false, compile: false, always: f
 const ROW: Row =
     Row { name: "", kind: Kind::Step, passes: None, rivals: &[], threads: false, batches: false };
 
-pub(super) const ROWS: [Row; 15] = [
+pub(super) const ROWS: [Row; 17] = [
     Row {
         name: "forward",
         passes: Some(1.0),
@@ -117,6 +119,21 @@ pub(super) const ROWS: [Row; 15] = [
         name: "deepfool",
         kind: Kind::Attack,
         rivals: &[Rival { form: "loop", ..EAGER }, Rival { form: "foolbox", ..EAGER }],
+        ..ROW
+    },
+    Row {
+        name: "profile",
+        kind: Kind::Profile,
+        rivals: &[
+            Rival { form: "batched", ..EAGER },
+            Rival { form: "one direction at a time", ..PLAIN },
+        ],
+        ..ROW
+    },
+    Row {
+        name: "exact-profile",
+        kind: Kind::Profile,
+        rivals: &[Rival { form: "class gradients", ..PLAIN }],
         ..ROW
     },
     Row {
