@@ -193,3 +193,47 @@ fn a_marked_point_has_a_larger_marker_of_its_own() {
     // There is no such point.
     assert_eq!(draw(Some(7)), plain);
 }
+
+#[test]
+fn eigenvalues_of_both_signs_share_an_axis() {
+    let points = [(0.0, 40.0), (1.0, 0.01), (2.0, 0.0), (3.0, -0.02), (4.0, -10.0)];
+    let plot = LinePlot::new("Spectrum", "rank", "eigenvalue").series(Series::new("λ", points));
+    let figure = plot.clone().signed_log_y(-2).draw().unwrap();
+    is_sound(&figure);
+    assert_eq!(figure.caption, "");
+    for label in [">-10<", ">-0.1<", ">0<", ">0.1<", ">10<"] {
+        assert!(figure.svg().contains(label), "{label}");
+    }
+    assert_ne!(figure.svg(), plot.draw().unwrap().svg());
+}
+
+#[test]
+fn a_band_is_shaded_however_few_points_there_are() {
+    let points = [(0.0, 1.0), (1.0, 2.0), (2.0, 1.5)];
+    let bounds = points.map(|(_, y)| (y - 0.25, y + 0.25));
+    let draw = |series| LinePlot::new("t", "x", "y").series(series).draw().unwrap();
+    let bars = draw(Series::new("s", points).with_error(bounds));
+    let band = draw(Series::new("s", points).with_band(bounds));
+    assert!(band.svg().contains("fill-opacity"), "{}", band.svg());
+    assert!(!bars.svg().contains("fill-opacity"));
+    assert_eq!(band.csv(), bars.csv());
+}
+
+#[test]
+fn clouds_on_logarithmic_axes() {
+    let cloud = ScatterPlot::new("Times", "seconds", "seconds")
+        .points("runs", [(0.1, 0.2), (30.0, 1e-3), (0.0, 1.0), (-1.0, 2.0)])
+        .diagonal();
+    let linear = cloud.draw().unwrap();
+    assert_eq!(linear.caption, "");
+    for plot in [cloud.clone().log_x(), cloud.clone().log_y(), cloud.clone().log_x().log_y()] {
+        let figure = plot.draw().unwrap();
+        is_sound(&figure);
+        assert_ne!(figure.svg(), linear.svg());
+    }
+    let caption = cloud.log_x().draw().unwrap().caption;
+    assert_eq!(
+        caption,
+        "2 points are left out (not finite, or not positive on a logarithmic axis)."
+    );
+}

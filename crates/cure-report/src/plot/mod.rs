@@ -7,6 +7,7 @@
 mod axis;
 mod bar;
 mod line;
+mod look;
 mod scatter;
 mod series;
 
@@ -35,6 +36,12 @@ pub enum Scale {
     Linear,
     /// Equal ratios, equal distances; only positive numbers can be drawn.
     Log,
+    /// For numbers of both signs over several orders of magnitude: linear within
+    /// ± 10^`decade`, logarithmic beyond.
+    SignedLog {
+        /// Power of ten up to which differences are shown, such as −1 for ± 0.1.
+        decade: i32,
+    },
 }
 
 /// How numbers are written beside an axis.
