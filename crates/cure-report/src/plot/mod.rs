@@ -6,15 +6,28 @@
 
 mod axis;
 mod bar;
+mod contour;
+mod grid;
 mod line;
 mod look;
+mod marks;
+mod region;
 mod scatter;
 mod series;
+mod size;
+mod sketch;
+mod surface;
+mod trace;
 
 pub use bar::{BarGroup, BarPlot};
+pub use contour::ContourPlot;
+pub use grid::Grid;
 pub use line::LinePlot;
+pub use marks::{Arrow, MarkedPoint};
+pub use region::RegionPlot;
 pub use scatter::ScatterPlot;
 pub use series::Series;
+pub use surface::SurfacePlot;
 
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::{LegendEntry, LegendPosition};
@@ -159,14 +172,21 @@ fn render(
     alt: String,
     csv: String,
 ) -> Result<Figure, ReportError> {
+    let (svg, png) = (svg_of(scene, &alt), png_of(scene, title)?);
+    Ok(Figure { title: title.to_string(), caption, alt, svg, png, csv })
+}
+
+fn svg_of(scene: &Scene, alt: &str) -> String {
     let svg = SvgBackend::new().render_scene(scene);
-    let svg = finish_svg(&svg, scene.width, scene.height, &alt);
-    let png = kuva::RasterBackend::new()
+    finish_svg(&svg, scene.width, scene.height, alt)
+}
+
+fn png_of(scene: &Scene, title: &str) -> Result<Vec<u8>, ReportError> {
+    kuva::RasterBackend::new()
         .with_scale((PNG_SCALE * OVERSAMPLING) as f32)
         .render_scene(scene)
         .and_then(|fine| average(&fine))
-        .map_err(|cause| ReportError::Draw { title: title.to_string(), cause })?;
-    Ok(Figure { title: title.to_string(), caption, alt, svg, png, csv })
+        .map_err(|cause| ReportError::Draw { title: title.to_string(), cause })
 }
 
 /// A PNG of the averages over `OVERSAMPLING`² dots.

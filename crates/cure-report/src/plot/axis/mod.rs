@@ -217,7 +217,7 @@ impl Axis {
 }
 
 /// Makes room around a single value.
-fn open_up(low: f64, high: f64) -> (f64, f64) {
+pub(super) fn open_up(low: f64, high: f64) -> (f64, f64) {
     let size = low.abs().max(high.abs());
     // Differences below this are lost in the digits of the ticks.
     if size < 1.0 / LARGEST {
