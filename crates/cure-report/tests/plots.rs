@@ -1,6 +1,9 @@
 //! Plots: same data, same bytes; nothing lost in the CSV; nothing that panics.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::is_sound;
 use cure_report::Figure;
 use cure_report::plot::{BarGroup, BarPlot, LinePlot, ScatterPlot, Series};
 
@@ -19,35 +22,6 @@ fn chart() -> BarPlot {
         .group(BarGroup::new("clean", [0.9, 0.8]).with_error([(0.88, 0.92), (0.77, 0.83)]))
         .group(BarGroup::new("PGD, 2/255", [f64::INFINITY, 0.65]))
         .percent()
-}
-
-/// Width and height written in the PNG's header.
-fn png_size(png: &[u8]) -> (u32, u32) {
-    assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
-    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
-    (number(16), number(20))
-}
-
-/// Width and height of the SVG.
-fn svg_size(svg: &str) -> (f64, f64) {
-    let number = |name: &str| {
-        let (_, rest) = svg.split_once(&format!(" {name}=\"")).unwrap();
-        rest.split_once('"').unwrap().0.parse::<f64>().unwrap()
-    };
-    (number("width"), number("height"))
-}
-
-fn is_sound(figure: &Figure) {
-    let (width, height) = svg_size(figure.svg());
-    assert!((300.0..=2000.0).contains(&width) && (300.0..=2000.0).contains(&height));
-    assert!(figure.svg().ends_with("</svg>"));
-    for word in ["NaN", "inf"] {
-        for quoted in [format!("\"{word}\""), format!("\"-{word}\""), format!(" {word},")] {
-            assert!(!figure.svg().contains(&quoted), "{quoted} in a coordinate");
-        }
-    }
-    let (wide, high) = png_size(figure.png());
-    assert_eq!((wide as f64 / 2.0, high as f64 / 2.0), (width.round(), height.round()));
 }
 
 #[test]

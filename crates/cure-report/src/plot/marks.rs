@@ -7,7 +7,7 @@ use crate::text::csv_record;
 /// Radius of a marked point in pixels.
 const RADIUS: f64 = 6.5;
 /// Dashes that tell arrows apart.
-const DASHES: [Option<&str>; 4] = [None, Some("7 4"), Some("2 4"), Some("10 4 2 4")];
+const DASHES: [&[f64]; 4] = [&[], &[5.0, 3.0], &[2.0, 3.0], &[7.0, 3.0, 2.0, 3.0]];
 
 /// A named point of a plane.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -58,7 +58,7 @@ pub(super) struct ShownArrow<'a> {
     arrow: &'a Arrow,
     from: (f64, f64),
     to: (f64, f64),
-    dashes: Option<&'static str>,
+    dashes: &'static [f64],
 }
 
 /// What can be seen of the arrows.
@@ -79,10 +79,27 @@ pub(super) fn arrow_entries(arrows: &[ShownArrow]) -> Vec<Entry> {
     arrows.iter().map(entry).collect()
 }
 
-pub(super) fn draw_arrows(drawing: &mut Drawing, plane: &Plane, arrows: &[ShownArrow]) {
+/// Draws the arrows; a tip at a marked point ends at the marker's edge.
+pub(super) fn draw_arrows(
+    drawing: &mut Drawing,
+    plane: &Plane,
+    arrows: &[ShownArrow],
+    points: &[(Shape, &MarkedPoint)],
+) {
     for arrow in arrows {
         let place = |(x, y)| plane.place(x, y);
-        drawing.arrow(place(arrow.from), place(arrow.to), arrow.dashes);
+        let (from, mut to) = (place(arrow.from), place(arrow.to));
+        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+        let length = dx.hypot(dy);
+        let meets = |(_, point): &(Shape, &MarkedPoint)| {
+            let at = place(point.at);
+            (at.0 - to.0).hypot(at.1 - to.1) < RADIUS
+        };
+        if length > 3.0 * RADIUS && points.iter().any(meets) {
+            let share = 1.0 - (RADIUS + 2.0) / length;
+            to = (from.0 + share * dx, from.1 + share * dy);
+        }
+        drawing.arrow(from, to, arrow.dashes);
     }
 }
 

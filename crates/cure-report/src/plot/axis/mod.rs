@@ -21,7 +21,7 @@ pub(super) use ticks::{Tick, ticks};
 /// Ticks aimed for on a linear axis.
 const TICKS: f64 = 6.0;
 /// Ticks on a signed logarithmic axis: whole powers of ten only, so more of them.
-const SIGNED_LOG_TICKS: f64 = 8.0;
+const SIGNED_LOG_TICKS: f64 = 12.0;
 /// Share of the range added at each end.
 const MARGIN: f64 = 0.03;
 /// Numbers beyond ± this are not drawn: their differences overflow.

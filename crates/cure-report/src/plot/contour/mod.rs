@@ -6,10 +6,10 @@ use super::grid::Grid;
 use super::marks::{MarkedPoint, draw_points, outside, point_entries, point_records, visible};
 use super::size::{PLANE_SIZE, drawn_size};
 use super::sketch::{
-    ColourBar, Colours, Drawing, Entry, Legend, Letters, NOT_DRAWABLE, PlaneFrame, Raster, Symbol,
-    hex,
+    ColourBar, Colours, Entry, GAP, Legend, NOT_DRAWABLE, PlaneFrame, Raster, Symbol, hex,
 };
-use super::{LABEL_SIZE, Scale, Unit, axis::drawable, axis::open_up, left_out};
+use super::values::{beyond, colours, no_data, value_records};
+use super::{Scale, Unit, axis::drawable, left_out};
 use crate::text::{add_sentence, csv_record};
 use crate::{Figure, ReportError};
 use lines::IsoLines;
@@ -155,7 +155,7 @@ impl ContourPlot {
         drawing.image(plane.area, Raster::new(width, height, Colours::palette(), dot));
         for (level, lines) in &iso.lines {
             for line in lines {
-                drawing.polyline(line, colours.ink_on(*level), 1.0, None);
+                drawing.polyline(line, colours.ink_on(*level), 1.0);
             }
         }
         draw_points(&mut drawing, &plane, &points);
@@ -191,7 +191,7 @@ impl ContourPlot {
             size,
             equal: self.equal_axes,
             bar: None,
-            legend: Legend::new(entries, size.0),
+            legend: Legend::new(entries, size.0 - 2.0 * GAP),
         }
     }
 
@@ -241,47 +241,6 @@ impl ContourPlot {
         csv += &self.grid.as_ref().map_or_else(String::new, value_records);
         csv + &point_records(&self.points)
     }
-}
-
-/// The range asked for, if it can be used, or else that of the data.
-pub(super) fn colours(asked: Option<(f64, f64)>, data: (f64, f64)) -> Colours {
-    let usable = asked.filter(|&(low, high)| {
-        drawable(low, Scale::Linear) && drawable(high, Scale::Linear) && low != high
-    });
-    let (low, high) = usable.unwrap_or(data);
-    let (low, high) = open_up(low.min(high), low.max(high));
-    Colours { low, high }
-}
-
-/// A sentence on values that have the colour of an end, or nothing.
-pub(super) fn beyond<'a>(
-    values: impl Iterator<Item = &'a f64>,
-    colours: Colours,
-) -> Option<String> {
-    let range = colours.low..=colours.high;
-    let drawn = values.filter(|&&v| drawable(v, Scale::Linear));
-    match drawn.filter(|v| !range.contains(*v)).count() {
-        0 => None,
-        1 => Some("1 value beyond the range is drawn as its end.".to_string()),
-        n => Some(format!("{n} values beyond the range are drawn as its ends.")),
-    }
-}
-
-/// Rows `kind,name,x,y,value` for the nodes.
-pub(super) fn value_records(grid: &Grid<f64>) -> String {
-    let mut csv = String::new();
-    for (row, y) in grid.y().iter().enumerate() {
-        for (column, x) in grid.x().iter().enumerate() {
-            let value = grid.at(column, row).to_string();
-            csv += &csv_record(["value", "", &x.to_string(), &y.to_string(), &value]);
-        }
-    }
-    csv
-}
-
-/// Says that there is nothing to see.
-pub(super) fn no_data(drawing: &mut Drawing, (x, y): (f64, f64)) {
-    drawing.text(x, y, "no data", Letters::middle(LABEL_SIZE));
 }
 
 /// A round number as a person would write it.

@@ -1,79 +1,145 @@
 //! Where one class ends and the next begins.
 //!
-//! Classes are known at the nodes. Between two nodes of different class the
-//! border passes the middle; a node whose two neighbours in a cell agree with
-//! each other is cut off straight. Image and lines follow the same rule.
+//! Classes are known at the nodes only. The border passes somewhere between two
+//! neighbours of different class; stairs from node to node would be as arbitrary
+//! as any other line, and ugly. So each node lends its class weight to its
+//! neighbours, and a point has the class of the greatest weight. A node always
+//! keeps its own class: nothing that was seen is smoothed away.
 
+use crate::ReportError;
 use crate::plot::grid::{Cell, Grid};
-use crate::plot::sketch::Plane;
+use crate::plot::sketch::Area;
 use crate::plot::trace::{join, simplify};
 
+/// Weights of a node and of its neighbours along an axis.
+const WEIGHTS: [(isize, f64); 5] = [(-2, 1.0), (-1, 4.0), (0, 6.0), (1, 4.0), (2, 1.0)];
+/// Sum of the weights over both axes.
+const ALL: f64 = 256.0;
+/// Lead of a node's own class over the others.
+const LEAD: f64 = 0.1 * ALL;
 /// Pixels by which a line may be off.
-const TOLERANCE: f64 = 0.1;
+const TOLERANCE: f64 = 0.4;
 
-/// For each corner of a cell, in the order of [`Grid::corners`], its neighbours
-/// along x and along y.
-const NEIGHBOURS: [(usize, usize); 4] = [(1, 2), (0, 3), (3, 0), (2, 1)];
+/// Classes of all points of a plane.
+pub(super) struct Regions<'a> {
+    grid: &'a Grid<usize>,
+    /// Classes and their weights at each node.
+    weights: Vec<Vec<(usize, f64)>>,
+}
 
-/// Which corners are cut off from their cell.
-fn cut_off(corners: [usize; 4]) -> [bool; 4] {
-    let [a, b, c, d] = corners;
-    // Two and two opposite corners: the second pair hangs together.
-    if a == d && b == c {
-        return [a != b, false, false, a != b];
+impl<'a> Regions<'a> {
+    pub(super) fn new(grid: &'a Grid<usize>) -> Self {
+        let mut weights = Vec::with_capacity(grid.values().len());
+        for row in 0..grid.y().len() {
+            for column in 0..grid.x().len() {
+                weights.push(weights_at(grid, column, row));
+            }
+        }
+        Self { grid, weights }
     }
-    std::array::from_fn(|corner| {
-        let (beside, above) = NEIGHBOURS[corner];
-        corners[corner] != corners[beside] && corners[beside] == corners[above]
+
+    pub(super) fn class_at(&self, x: f64, y: f64) -> usize {
+        let Cell { column, row, u, v } = self.grid.cell(x, y);
+        let shares = [(1.0 - u) * (1.0 - v), u * (1.0 - v), (1.0 - u) * v, u * v];
+        let columns = self.grid.x().len();
+        let mut sums = Vec::new();
+        for (corner, share) in shares.into_iter().enumerate() {
+            let node = (row + corner / 2) * columns + column + corner % 2;
+            for &(class, weight) in &self.weights[node] {
+                add(&mut sums, class, share * weight);
+            }
+        }
+        greatest(&sums).0
+    }
+
+    /// The borders as lines in pixels, from classes at `fine` points a pixel.
+    pub(super) fn lines(
+        &self,
+        area: Area,
+        fine: usize,
+        value: impl Fn(f64, f64) -> (f64, f64),
+    ) -> Result<Vec<Vec<(f64, f64)>>, ReportError> {
+        let places = |length: f64| -> Vec<f64> {
+            let count = (fine as f64 * length) as usize;
+            (0..=count).map(|i| i as f64 / count as f64).collect()
+        };
+        let seen = Grid::from_fn(places(area.width), places(area.height), |x, y| {
+            let (x, y) = value(x, y);
+            self.class_at(x, y)
+        })?;
+        let wide = 2 * seen.x().len() - 1;
+        let half = |axis: &[f64], i: usize| (axis[i / 2] + axis[i.div_ceil(2)]) / 2.0;
+        let place = |point: usize| {
+            let (x, y) = (half(seen.x(), point % wide), half(seen.y(), point / wide));
+            (area.left + area.width * x, area.top + area.height * y)
+        };
+        let placed = |line: Vec<usize>| line.into_iter().map(place).collect::<Vec<_>>();
+        let lines = join(&segments(&seen)).into_iter();
+        Ok(lines.map(|line| simplify(&placed(line), TOLERANCE)).collect())
+    }
+}
+
+fn weights_at(grid: &Grid<usize>, column: usize, row: usize) -> Vec<(usize, f64)> {
+    let (last_column, last_row) = (grid.x().len() - 1, grid.y().len() - 1);
+    let mut sums = Vec::new();
+    for (dy, along_y) in WEIGHTS {
+        for (dx, along_x) in WEIGHTS {
+            // Beyond the edge everything is as on it.
+            let near_column = column.saturating_add_signed(dx).min(last_column);
+            let near_row = row.saturating_add_signed(dy).min(last_row);
+            add(&mut sums, grid.at(near_column, near_row), along_x * along_y);
+        }
+    }
+    let own = grid.at(column, row);
+    let others: Vec<(usize, f64)> = sums.iter().copied().filter(|(c, _)| *c != own).collect();
+    if !others.is_empty() {
+        let least = greatest(&others).1 + LEAD;
+        for (class, weight) in &mut sums {
+            if *class == own {
+                *weight = weight.max(least);
+            }
+        }
+    }
+    sums
+}
+
+fn add(sums: &mut Vec<(usize, f64)>, class: usize, weight: f64) {
+    match sums.iter_mut().find(|(c, _)| *c == class) {
+        Some((_, sum)) => *sum += weight,
+        None => sums.push((class, weight)),
+    }
+}
+
+/// The class of the greatest weight; of equal ones the first in the list of names.
+fn greatest(sums: &[(usize, f64)]) -> (usize, f64) {
+    sums.iter().fold((usize::MAX, f64::NEG_INFINITY), |best, &(class, weight)| {
+        let wins = weight > best.1 || (weight == best.1 && class < best.0);
+        if wins { (class, weight) } else { best }
     })
 }
 
-/// The class at a point of the plane.
-pub(super) fn class_at(grid: &Grid<usize>, x: f64, y: f64) -> usize {
-    let Cell { column, row, u, v } = grid.cell(x, y);
-    let corners = grid.corners(column, row);
-    let nearest = usize::from(u > 0.5) + 2 * usize::from(v > 0.5);
-    let (from_x, from_y) = (u.min(1.0 - u), v.min(1.0 - v));
-    if cut_off(corners)[nearest] && from_x + from_y > 0.5 {
-        corners[NEIGHBOURS[nearest].0]
-    } else {
-        corners[nearest]
-    }
-}
-
-/// The borders as lines in pixels.
-pub(super) fn lines(grid: &Grid<usize>, plane: &Plane) -> Vec<Vec<(f64, f64)>> {
-    // Nodes, middles of edges and middles of cells are the nodes of a grid twice as fine.
+/// Pieces of the borders between numbered points of a grid twice as fine: nodes,
+/// middles of edges and middles of cells. Where one corner of a cell differs
+/// from the three others it is cut off straight; other borders meet in the middle.
+fn segments(grid: &Grid<usize>) -> Vec<(usize, usize)> {
     let wide = 2 * grid.x().len() - 1;
-    let lines = join(&segments(grid, wide));
-    let half = |axis: &[f64], i: usize| (axis[i / 2] + axis[i.div_ceil(2)]) / 2.0;
-    let place = |point: usize| {
-        let (x, y) = (half(grid.x(), point % wide), half(grid.y(), point / wide));
-        plane.place(x, y)
-    };
-    let placed = |line: Vec<usize>| line.into_iter().map(place).collect::<Vec<_>>();
-    lines.into_iter().map(|line| simplify(&placed(line), TOLERANCE)).collect()
-}
-
-fn segments(grid: &Grid<usize>, wide: usize) -> Vec<(usize, usize)> {
     let mut segments = Vec::new();
     for row in 0..grid.y().len() - 1 {
         for column in 0..grid.x().len() - 1 {
-            let corners = grid.corners(column, row);
+            let [a, b, c, d] = grid.corners(column, row);
+            if a == b && b == c && c == d {
+                continue;
+            }
             let point = |dx: usize, dy: usize| (2 * row + dy) * wide + 2 * column + dx;
             let (bottom, left) = (point(1, 0), point(0, 1));
             let (right, top, middle) = (point(2, 1), point(1, 2), point(1, 1));
-            // The two edges that meet at each corner.
-            let edges = [(bottom, left), (bottom, right), (top, left), (top, right)];
-            let cuts = cut_off(corners);
-            if cuts.contains(&true) {
-                segments.extend((0..4).filter(|&c| cuts[c]).map(|c| edges[c]));
-                continue;
-            }
-            let [a, b, c, d] = corners;
             let crossed = [(bottom, a != b), (right, b != d), (top, c != d), (left, a != c)];
-            let halves = crossed.into_iter().filter(|(_, is_crossed)| *is_crossed);
-            segments.extend(halves.map(|(edge, _)| (edge, middle)));
+            let crossed: Vec<usize> =
+                crossed.into_iter().filter(|(_, is)| *is).map(|(edge, _)| edge).collect();
+            match crossed[..] {
+                [from, to] => segments.push((from, to)),
+                _ => segments.extend(crossed.iter().map(|&edge| (edge, middle))),
+            }
         }
     }
     segments
@@ -84,33 +150,37 @@ fn segments(grid: &Grid<usize>, wide: usize) -> Vec<(usize, usize)> {
 mod tests {
     use super::*;
 
-    fn cell(corners: [usize; 4]) -> Grid<usize> {
-        Grid::new(vec![0.0, 1.0], vec![0.0, 1.0], corners.to_vec()).unwrap()
+    #[test]
+    fn borders_are_half_way_between_nodes() {
+        let axis: Vec<f64> = (0..6).map(f64::from).collect();
+        let grid = Grid::from_fn(axis.clone(), axis, |x, _| usize::from(x > 2.5)).unwrap();
+        let regions = Regions::new(&grid);
+        for y in [0.0, 2.2, 5.0] {
+            assert_eq!([regions.class_at(2.49, y), regions.class_at(2.51, y)], [0, 1]);
+        }
     }
 
     #[test]
-    fn borders_are_half_way_and_corners_are_cut() {
-        let halves = cell([0, 1, 0, 1]);
-        assert_eq!(class_at(&halves, 0.49, 0.9), 0);
-        assert_eq!(class_at(&halves, 0.51, 0.1), 1);
-        // (0.5, 0) and (0.5, 1), by way of the middle.
-        assert_eq!(segments(&halves, 3), [(1, 4), (7, 4)]);
-
-        let corner = cell([5, 2, 2, 2]);
-        assert_eq!(class_at(&corner, 0.2, 0.2), 5);
-        assert_eq!(class_at(&corner, 0.3, 0.3), 2);
-        assert_eq!(segments(&corner, 3), [(1, 3)]);
+    fn every_node_keeps_its_class() {
+        let axis: Vec<f64> = (0..9).map(f64::from).collect();
+        let class = |x: f64, y: f64| (7 * x as usize + 5 * y as usize * y as usize) % 4;
+        let grid = Grid::from_fn(axis.clone(), axis.clone(), class).unwrap();
+        let regions = Regions::new(&grid);
+        for &y in &axis {
+            for &x in &axis {
+                assert_eq!(regions.class_at(x, y), class(x, y), "{x} {y}");
+            }
+        }
     }
 
     #[test]
-    fn opposite_corners_and_three_classes() {
-        let saddle = cell([1, 0, 0, 1]);
-        assert_eq!(class_at(&saddle, 0.4, 0.4), 0);
-        assert_eq!(class_at(&saddle, 0.9, 0.8), 1);
-        assert_eq!(segments(&saddle, 3), [(1, 3), (7, 5)]);
-        let three = cell([0, 1, 2, 2]);
-        assert_eq!([class_at(&three, 0.4, 0.4), class_at(&three, 0.6, 0.4)], [0, 1]);
-        assert_eq!(segments(&three, 3).len(), 3);
-        assert!(segments(&cell([3; 4]), 3).is_empty());
+    fn pieces_of_borders() {
+        let pieces = |corners: [usize; 4]| {
+            segments(&Grid::new(vec![0.0, 1.0], vec![0.0, 1.0], corners.to_vec()).unwrap())
+        };
+        assert_eq!(pieces([0, 1, 0, 1]), [(1, 7)]);
+        assert_eq!(pieces([5, 2, 2, 2]), [(1, 3)]);
+        assert_eq!(pieces([0, 1, 2, 2]), [(1, 4), (5, 4), (3, 4)]);
+        assert!(pieces([3; 4]).is_empty());
     }
 }

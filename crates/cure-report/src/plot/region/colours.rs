@@ -2,14 +2,15 @@
 
 /// Of the class that is singled out: the only dark blue.
 pub(super) const CORRECT: &str = "#0072b2";
-/// Of the others: hues that stay apart with any kind of colour blindness where
-/// their neighbours in this list are, and lightnesses that differ besides.
+/// Of the others. Any two of all these, and of [`REST`], are at least 17 apart in
+/// CIELAB, to people without one kind of cone too (by the model of Machado,
+/// Oliveira and Fernandes, 2009); 2 can just be told apart side by side.
 const OTHERS: [&str; 9] = [
-    "#f5c76e", "#d7e3ea", "#d98a5b", "#f6f0b0", "#d9a3c0", "#9fd0b8", "#b9b9b9", "#8f5a3c",
-    "#f3dcd2",
+    "#e7a335", "#b8c4fc", "#704537", "#e6f186", "#b494ac", "#9df2a4", "#94a587", "#b18439",
+    "#ebc5df",
 ];
 /// Of all classes for which there is no colour left.
-pub(super) const REST: &str = "#7d7d7d";
+pub(super) const REST: &str = "#6a6a6a";
 
 /// A colour for each class that occurs.
 pub(super) struct ClassColours {

@@ -4,16 +4,17 @@ mod border;
 mod colours;
 
 use super::Unit;
-use super::contour::no_data;
 use super::grid::Grid;
 use super::marks::{
     Arrow, MarkedPoint, arrow_entries, arrow_records, draw_arrows, draw_points, outside,
     point_entries, point_records, visible, visible_arrows,
 };
 use super::size::{PLANE_SIZE, drawn_size};
-use super::sketch::{Entry, INK, Legend, PlaneFrame, Raster, Symbol};
+use super::sketch::{Entry, GAP, INK, Legend, PlaneFrame, Raster, Symbol};
+use super::values::no_data;
 use crate::text::{add_sentence, csv_record};
 use crate::{Figure, ReportError};
+use border::Regions;
 use colours::{ClassColours, REST};
 
 /// Dots of the image on a side of a pixel.
@@ -151,18 +152,19 @@ impl RegionPlot {
         let frame = self.frame(grid.x_range(), grid.y_range(), entries);
         let (mut drawing, plane) = frame.begin();
 
+        let regions = Regions::new(grid);
         let (palette, dots) = palette(&colours, counts.len());
         let (width, height) = (FINE * plane.area.width as usize, FINE * plane.area.height as usize);
         let dot = |column: usize, row: usize| {
             let share = |i: usize, n: usize| (i as f64 + 0.5) / n as f64;
             let (x, y) = plane.value(share(column, width), share(row, height));
-            dots[border::class_at(grid, x, y)]
+            dots[regions.class_at(x, y)]
         };
         drawing.image(plane.area, Raster::new(width, height, palette, dot));
-        for line in border::lines(grid, &plane) {
-            drawing.polyline(&line, INK, 1.6, None);
+        for line in regions.lines(plane.area, FINE, |x, y| plane.value(x, y))? {
+            drawing.polyline(&line, INK, 1.6);
         }
-        draw_arrows(&mut drawing, &plane, &arrows);
+        draw_arrows(&mut drawing, &plane, &arrows, &points);
         draw_points(&mut drawing, &plane, &points);
         frame.end(&mut drawing, &plane);
         let caption = self.full_caption(points.len(), arrows.len());
@@ -215,7 +217,7 @@ impl RegionPlot {
             size,
             equal: self.equal_axes,
             bar: None,
-            legend: Legend::new(entries, size.0),
+            legend: Legend::new(entries, size.0 - 2.0 * GAP),
         }
     }
 

@@ -6,6 +6,7 @@ use kuva::render::color::Color;
 use kuva::render::render::{PathData, Primitive, Scene, TextAnchor};
 
 use super::Raster;
+use super::dashes::dashed;
 use crate::plot::{png_of, svg_of};
 use crate::text::clean;
 use crate::{Figure, ReportError};
@@ -92,13 +93,7 @@ impl Drawing {
         });
     }
 
-    pub(in crate::plot) fn polyline(
-        &mut self,
-        points: &[(f64, f64)],
-        colour: &str,
-        width: f64,
-        dashes: Option<&str>,
-    ) {
+    pub(in crate::plot) fn polyline(&mut self, points: &[(f64, f64)], colour: &str, width: f64) {
         if points.len() < 2 {
             return;
         }
@@ -106,27 +101,31 @@ impl Drawing {
             points: points.iter().map(|&(x, y)| (tenth(x), tenth(y))).collect(),
             stroke: Color::from(colour),
             stroke_width: width,
-            stroke_dasharray: dashes.map(str::to_string),
+            stroke_dasharray: None,
         });
     }
 
+    /// A line, with the lengths of its dashes and gaps in pixels if it has any.
     pub(in crate::plot) fn line(
         &mut self,
         from: (f64, f64),
         to: (f64, f64),
         colour: &str,
         width: f64,
-        dashes: Option<&str>,
+        dashes: &[f64],
     ) {
-        self.scene.add(Primitive::Line {
-            x1: from.0,
-            y1: from.1,
-            x2: to.0,
-            y2: to.1,
-            stroke: Color::from(colour),
-            stroke_width: width,
-            stroke_dasharray: dashes.map(str::to_string),
-        });
+        // kuva's PNG does not magnify dashes, so they are lines of their own.
+        for (from, to) in dashed(from, to, dashes) {
+            self.scene.add(Primitive::Line {
+                x1: from.0,
+                y1: from.1,
+                x2: to.0,
+                y2: to.1,
+                stroke: Color::from(colour),
+                stroke_width: width,
+                stroke_dasharray: None,
+            });
+        }
     }
 
     /// A filled polygon, with the colour and width of its outline.

@@ -15,8 +15,8 @@ const ROW: f64 = 1.5 * TICK_SIZE as f64;
 pub(in crate::plot) enum Symbol {
     Swatch(String),
     Marker(Shape),
-    Line { colour: String, dashes: Option<&'static str> },
-    Arrow(Option<&'static str>),
+    Line { colour: String, dashes: &'static [f64] },
+    Arrow(&'static [f64]),
 }
 
 /// A symbol and its name.
@@ -85,7 +85,7 @@ impl Symbol {
                 drawing.rectangle(area, colour, Some(INK));
             }
             Self::Marker(shape) => shape.draw(drawing, x + 17.0, y, 5.5),
-            Self::Line { colour, dashes } => drawing.line(from, to, colour, 2.2, *dashes),
+            Self::Line { colour, dashes } => drawing.line(from, to, colour, 2.2, dashes),
             Self::Arrow(dashes) => drawing.arrow(from, to, *dashes),
         }
     }
@@ -93,12 +93,7 @@ impl Symbol {
 
 impl Drawing {
     /// A dark arrow with a light rim, to be seen on any colour.
-    pub(in crate::plot) fn arrow(
-        &mut self,
-        from: (f64, f64),
-        to: (f64, f64),
-        dashes: Option<&'static str>,
-    ) {
+    pub(in crate::plot) fn arrow(&mut self, from: (f64, f64), to: (f64, f64), dashes: &[f64]) {
         const HEAD: f64 = 11.0;
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length = dx.hypot(dy);
@@ -113,7 +108,7 @@ impl Drawing {
         };
         let neck = corner(0.7 * head, 0.0);
         let tip = [to, corner(head, 0.45 * head), neck, corner(head, -0.45 * head)];
-        self.line(from, neck, "#ffffff", 4.8, None);
+        self.line(from, neck, "#ffffff", 4.8, &[]);
         self.polygon(&tip, "#ffffff", Some(("#ffffff", 3.0)));
         self.line(from, neck, INK, 2.2, dashes);
         self.polygon(&tip, INK, None);

@@ -5,19 +5,20 @@
 //! held by an empty group, which becomes an `<image>` in the SVG and rectangles
 //! in the PNG.
 
+mod bar;
 mod colours;
+mod dashes;
 mod drawing;
 mod legend;
 mod plane;
 mod raster;
 mod shape;
 
+pub(super) use bar::{ColourBar, bar_width, draw_bar, draw_bar_beneath, lying_bar_height};
 pub(super) use colours::{Colours, NOT_DRAWABLE, hex};
 pub(super) use drawing::{Area, Drawing, Letters};
 pub(super) use legend::{Entry, Legend, Symbol};
-pub(super) use plane::{
-    ColourBar, GAP, Plane, PlaneFrame, bar_width, draw_bar, draw_title, title_lines,
-};
+pub(super) use plane::{GAP, Plane, PlaneFrame, draw_title, title_lines};
 pub(super) use raster::Raster;
 pub(super) use shape::Shape;
 

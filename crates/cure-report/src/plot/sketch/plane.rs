@@ -1,8 +1,8 @@
 //! Two axes around an area that is ours to fill.
 
 use super::{
-    AXIS, Area, Colours, Drawing, GRID, LABEL_SIZE, Legend, Letters, Raster, TICK_SIZE, TITLE_SIZE,
-    fit_text, text_width, wrap_text,
+    AXIS, Area, ColourBar, Drawing, GRID, LABEL_SIZE, Legend, Letters, TICK_SIZE, TITLE_SIZE,
+    bar_width, draw_bar, fit_text, text_width, wrap_text,
 };
 use crate::plot::Unit;
 use crate::plot::axis::{Tick, ticks};
@@ -13,19 +13,9 @@ pub(in crate::plot) const GAP: f64 = 8.0;
 /// Pixels of a title's line.
 const TITLE_LINE: f64 = 1.25 * TITLE_SIZE as f64;
 /// Pixels of a tick's mark.
-const MARK: f64 = 5.0;
-/// Width of a colour bar in pixels.
-const BAR: f64 = 18.0;
+pub(super) const MARK: f64 = 5.0;
 /// Pixels an axis gives to each of its ticks.
 const TICK_EVERY: f64 = 62.0;
-
-/// A range of colours and what it shows.
-pub(in crate::plot) struct ColourBar<'a> {
-    pub(in crate::plot) colours: Colours,
-    pub(in crate::plot) label: &'a str,
-    /// Values marked on the bar: those of iso-lines.
-    pub(in crate::plot) marks: &'a [f64],
-}
 
 /// Everything around the data.
 pub(in crate::plot) struct PlaneFrame<'a> {
@@ -70,36 +60,24 @@ impl Plane {
         let area = self.area;
         for tick in &self.x_ticks {
             let x = self.place(tick.at, self.y.0).0;
-            drawing.line((x, area.top), (x, area.bottom()), GRID, 1.0, None);
+            drawing.line((x, area.top), (x, area.bottom()), GRID, 1.0, &[]);
         }
         for tick in &self.y_ticks {
             let y = self.place(self.x.0, tick.at).1;
-            drawing.line((area.left, y), (area.right(), y), GRID, 1.0, None);
+            drawing.line((area.left, y), (area.right(), y), GRID, 1.0, &[]);
         }
     }
 }
 
-/// Room that a colour bar with its numbers and its label takes.
-pub(in crate::plot) fn bar_width(bar: Option<&ColourBar>, height: f64) -> f64 {
-    bar.map_or(0.0, |bar| {
-        let labels = bar_ticks(bar, height);
-        2.0 * GAP + BAR + MARK + 4.0 + widest(&labels) + label_room(bar.label)
-    })
-}
-
-fn bar_ticks(bar: &ColourBar, height: f64) -> Vec<Tick> {
-    ticks(bar.colours.low, bar.colours.high, count(height), Unit::Number)
-}
-
-fn count(length: f64) -> usize {
+pub(super) fn count(length: f64) -> usize {
     (length / TICK_EVERY).max(2.0) as usize
 }
 
-fn label_room(label: &str) -> f64 {
+pub(super) fn label_room(label: &str) -> f64 {
     if label.trim().is_empty() { GAP } else { f64::from(LABEL_SIZE) + 1.5 * GAP }
 }
 
-fn widest(ticks: &[Tick]) -> f64 {
+pub(super) fn widest(ticks: &[Tick]) -> f64 {
     ticks.iter().map(|tick| text_width(&tick.label, TICK_SIZE)).fold(0.0, f64::max)
 }
 
@@ -171,13 +149,13 @@ impl PlaneFrame<'_> {
         for x_tick in &plane.x_ticks {
             let x = plane.place(x_tick.at, self.y.0).0;
             let bottom = area.bottom();
-            drawing.line((x, bottom), (x, bottom + MARK), AXIS, 1.2, None);
+            drawing.line((x, bottom), (x, bottom + MARK), AXIS, 1.2, &[]);
             let y = bottom + MARK + 1.05 * tick;
             drawing.text(x, y, &x_tick.label, Letters::middle(TICK_SIZE));
         }
         for y_tick in &plane.y_ticks {
             let y = plane.place(self.x.0, y_tick.at).1;
-            drawing.line((area.left - MARK, y), (area.left, y), AXIS, 1.2, None);
+            drawing.line((area.left - MARK, y), (area.left, y), AXIS, 1.2, &[]);
             let (x, y) = (area.left - MARK - 4.0, y + 0.35 * tick);
             drawing.text(x, y, &y_tick.label, Letters::end(TICK_SIZE));
         }
@@ -197,33 +175,4 @@ impl PlaneFrame<'_> {
         }
         self.legend.draw(drawing, self.size.0 / 2.0, self.size.1 - GAP / 2.0);
     }
-}
-
-/// A colour bar to the right of an area.
-pub(in crate::plot) fn draw_bar(drawing: &mut Drawing, bar: &ColourBar, beside: Area) {
-    let left = (beside.right() + 2.0 * GAP).round();
-    let area = Area { left, width: BAR, ..beside };
-    let (width, height) = (area.width as usize, area.height.max(1.0) as usize);
-    let Colours { low, high } = bar.colours;
-    let dot = |_, row: usize| {
-        let share = 1.0 - (row as f64 + 0.5) / height as f64;
-        bar.colours.dot(low + share * (high - low))
-    };
-    drawing.image(area, Raster::new(width, height, Colours::palette(), dot));
-    let y_of = |value: f64| area.bottom() - area.height * (value - low) / (high - low);
-    for &value in bar.marks {
-        let y = y_of(value);
-        drawing.line((left, y), (area.right(), y), bar.colours.ink_on(value), 1.0, None);
-    }
-    drawing.rectangle(area, "none", Some(AXIS));
-    let labels = bar_ticks(bar, area.height);
-    for tick in &labels {
-        let y = y_of(tick.at);
-        drawing.line((area.right(), y), (area.right() + MARK, y), AXIS, 1.2, None);
-        let (x, y) = (area.right() + MARK + 4.0, y + 0.35 * f64::from(TICK_SIZE));
-        drawing.text(x, y, &tick.label, Letters::start(TICK_SIZE));
-    }
-    let x = area.right() + MARK + 4.0 + widest(&labels) + GAP + 0.75 * f64::from(LABEL_SIZE);
-    let label = fit_text(&clean(bar.label), LABEL_SIZE, area.bottom() + area.top);
-    drawing.text(x, area.middle().1, &label, Letters::middle(LABEL_SIZE).turned(-90.0));
 }

@@ -33,6 +33,6 @@ impl Shape {
             corners.iter().map(|&(dx, dy)| (x + radius * dx, y + radius * dy)).collect();
         drawing.polygon(&corners, "#ffffff", None);
         let closed: Vec<(f64, f64)> = corners.iter().chain(corners.first()).copied().collect();
-        drawing.polyline(&closed, INK, OUTLINE, None);
+        drawing.polyline(&closed, INK, OUTLINE);
     }
 }

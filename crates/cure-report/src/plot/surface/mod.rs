@@ -4,13 +4,13 @@ mod mesh;
 mod view;
 mod walls;
 
-use super::contour::{beyond, colours, no_data, value_records};
 use super::grid::Grid;
 use super::marks::{MarkedPoint, outside, point_entries, point_records, visible};
 use super::size::{PLANE_SIZE, drawn_size};
 use super::sketch::{
     Area, ColourBar, Colours, Drawing, GAP, Legend, bar_width, draw_bar, draw_title, title_lines,
 };
+use super::values::{beyond, colours, no_data, value_records};
 use super::{LABEL_SIZE, Scale, TICK_SIZE, axis::drawable, left_out};
 use crate::text::{add_sentence, csv_record};
 use crate::{Figure, ReportError};
@@ -145,15 +145,15 @@ impl SurfacePlot {
             visible(&self.points, grid).into_iter().filter(|(_, p)| on_surface(p)).collect()
         });
         let size = drawn_size(self.size);
-        let legend = Legend::new(point_entries(&points), size.0);
+        let legend = Legend::new(point_entries(&points), size.0 - 2.0 * GAP);
         let mut drawing = Drawing::new(size.0, size.1 + legend.height());
-        let area = self.begin(&mut drawing, size, drawn.map(|_| colours));
         let ends = |range: Option<(f64, f64)>| range.unwrap_or((0.0, 1.0));
         let axes = [
             BoxAxis { label: &self.x_label, range: ends(self.grid.as_ref().map(Grid::x_range)) },
             BoxAxis { label: &self.y_label, range: ends(self.grid.as_ref().map(Grid::y_range)) },
             BoxAxis { label: &self.value_label, range: (colours.low, colours.high) },
         ];
+        let area = self.begin(&mut drawing, size, drawn.map(|_| colours), axes[1].overhang());
         let view = View::new(self.view, area);
         walls::draw(&mut drawing, &view, &axes);
         let mut remarks = Vec::new();
@@ -190,16 +190,23 @@ impl SurfacePlot {
         drawing.finish(&self.title, caption, self.alt(drawn.map(|(_, data)| data)), self.csv())
     }
 
-    /// Draws title and colour bar; gives the area that is left for the box.
-    fn begin(&self, drawing: &mut Drawing, size: (f64, f64), colours: Option<Colours>) -> Area {
+    /// Draws title and colour bar, `overhang` away from the box; gives the area that is left for the box.
+    fn begin(
+        &self,
+        drawing: &mut Drawing,
+        size: (f64, f64),
+        colours: Option<Colours>,
+        overhang: f64,
+    ) -> Area {
         let (lines, title) = title_lines(&self.title, size.0);
         draw_title(drawing, &lines, size.0 / 2.0);
         let (tick, label) = (f64::from(TICK_SIZE), f64::from(LABEL_SIZE));
-        let below = 1.6 * tick + 1.6 * label + 2.0 * GAP;
+        let below = 1.2 * tick + 1.2 * label + GAP;
         let height = (size.1 - title - GAP - below).max(60.0);
         let shown = colours.filter(|_| self.has_colour_bar);
         let bar = shown.map(|colours| ColourBar { colours, label: "", marks: &[] });
-        let right = bar_width(bar.as_ref(), 0.7 * height).max(2.0 * GAP);
+        // The numbers at the near edge hang over it.
+        let right = bar_width(bar.as_ref(), 0.8 * height) + overhang;
         let left = label + 3.4 * tick + GAP;
         let width = (size.0 - left - right).max(60.0);
         let area = Area { left, top: title + GAP, width, height };

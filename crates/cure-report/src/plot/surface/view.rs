@@ -2,11 +2,11 @@
 
 use crate::plot::sketch::Area;
 
-/// Height of the box in half widths.
-const HEIGHT: f64 = 0.68;
+/// Least and greatest height of the box in widths.
+const HEIGHTS: (f64, f64) = (0.5, 0.9);
 
-/// A parallel projection of the box from −1 to 1 along x and y, and from
-/// −[`HEIGHT`] to [`HEIGHT`] along z.
+/// A parallel projection of a box from −1 to 1 along x, y and z, whose height
+/// is chosen to fill the area.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
     right: [f64; 3],
@@ -15,6 +15,8 @@ pub(super) struct View {
     pub(super) toward: [f64; 3],
     middle: (f64, f64),
     scale: f64,
+    /// Height of the box in widths.
+    height: f64,
 }
 
 impl View {
@@ -34,16 +36,20 @@ impl View {
             toward: [cos_e * cos_a, cos_e * sin_a, sin_e],
             middle: area.middle(),
             scale: 1.0,
+            height: 1.0,
         };
         let half_width = sin_a.abs() + cos_a.abs();
-        let half_height = sin_e * half_width + HEIGHT * cos_e;
+        let flat = sin_e * half_width;
+        let filling = (half_width * area.height / area.width - flat) / cos_e;
+        view.height = filling.clamp(HEIGHTS.0, HEIGHTS.1);
+        let half_height = flat + view.height * cos_e;
         view.scale = (area.width / 2.0 / half_width).min(area.height / 2.0 / half_height);
         view
     }
 
     /// The place of a point, each coordinate from −1 to 1.
     pub(super) fn place(&self, [x, y, z]: [f64; 3]) -> (f64, f64) {
-        let dot = |along: [f64; 3]| x * along[0] + y * along[1] + HEIGHT * z * along[2];
+        let dot = |along: [f64; 3]| x * along[0] + y * along[1] + self.height * z * along[2];
         let (across, upwards) = (dot(self.right), dot(self.up));
         (self.middle.0 + self.scale * across, self.middle.1 - self.scale * upwards)
     }

@@ -23,8 +23,15 @@ impl BoxAxis<'_> {
         2.0 * (value - self.range.0) / (self.range.1 - self.range.0) - 1.0
     }
 
+    /// Pixels that numbers of the longest kind take beside the box.
+    pub(super) fn overhang(&self) -> f64 {
+        let ticks = self.ticks(f64::INFINITY);
+        let widest = ticks.iter().map(|t| text_width(&t.label, TICK_SIZE)).fold(0.0, f64::max);
+        NUMBERS + widest
+    }
+
     fn ticks(&self, length: f64) -> Vec<Tick> {
-        let most = ((length / 55.0) as usize).clamp(2, TICKS);
+        let most = ((length / 45.0) as usize).clamp(2, TICKS);
         ticks(self.range.0, self.range.1, most, Unit::Number)
     }
 }
@@ -46,11 +53,11 @@ pub(super) fn draw(drawing: &mut Drawing, view: &View, axes: &[BoxAxis; 3]) {
         drawing.polygon(&corners, fill, Some(("#b8b8b8", 1.0)));
         for tick in axes[a].ticks(edge_length(view, a)) {
             let at = axes[a].share(tick.at);
-            drawing.line(corner(at, -1.0), corner(at, 1.0), "#d6d6d6", 1.0, None);
+            drawing.line(corner(at, -1.0), corner(at, 1.0), "#d6d6d6", 1.0, &[]);
         }
         for tick in axes[b].ticks(edge_length(view, b)) {
             let at = axes[b].share(tick.at);
-            drawing.line(corner(-1.0, at), corner(1.0, at), "#d6d6d6", 1.0, None);
+            drawing.line(corner(-1.0, at), corner(1.0, at), "#d6d6d6", 1.0, &[]);
         }
     }
     for axis in 0..3 {
@@ -86,18 +93,18 @@ fn edge(view: &View, axis: usize) -> impl Fn(f64) -> (f64, f64) {
 fn draw_edge(drawing: &mut Drawing, view: &View, axis: usize, of: &BoxAxis) {
     let place = edge(view, axis);
     let (from, to) = (place(-1.0), place(1.0));
-    drawing.line(from, to, AXIS, 1.4, None);
+    drawing.line(from, to, AXIS, 1.4, &[]);
     let tick_size = f64::from(TICK_SIZE);
     let ticks = of.ticks(edge_length(view, axis));
     let widest = ticks.iter().map(|t| text_width(&t.label, TICK_SIZE)).fold(0.0, f64::max);
     if axis == 2 {
         for tick in &ticks {
             let (x, y) = place(of.share(tick.at));
-            drawing.line((x - 5.0, y), (x, y), AXIS, 1.2, None);
+            drawing.line((x - 5.0, y), (x, y), AXIS, 1.2, &[]);
             drawing.text(x - 9.0, y + 0.35 * tick_size, &tick.label, Letters::end(TICK_SIZE));
         }
         let length = (to.1 - from.1).abs();
-        let label = fit_text(&clean(of.label), LABEL_SIZE, 1.25 * length);
+        let label = fit_text(&clean(of.label), LABEL_SIZE, 2.0 * length);
         let x = from.0 - 9.0 - widest - NUMBERS;
         let letters = Letters::middle(LABEL_SIZE).turned(-90.0);
         drawing.text(x, (from.1 + to.1) / 2.0, &label, letters);
@@ -110,7 +117,7 @@ fn draw_edge(drawing: &mut Drawing, view: &View, axis: usize, of: &BoxAxis) {
     let out = (-down * along.1, down * along.0);
     for tick in &ticks {
         let (x, y) = place(of.share(tick.at));
-        drawing.line((x, y), (x + 5.0 * out.0, y + 5.0 * out.1), AXIS, 1.2, None);
+        drawing.line((x, y), (x + 5.0 * out.0, y + 5.0 * out.1), AXIS, 1.2, &[]);
         let (x, y) = (x + NUMBERS * out.0, y + NUMBERS * out.1 + 0.6 * tick_size);
         let letters = match out.0 {
             aside if aside > 0.2 => Letters::start(TICK_SIZE),
