@@ -91,7 +91,10 @@ pub enum ReportError {
         values: usize,
     },
     /// A grid of classes names one that does not exist.
-    #[error("class {class} has no name: use 0 to {}, or name more classes", classes.saturating_sub(1))]
+    #[error(
+        "class {class} has no name: use classes below {classes}, the number of names, \
+         or name more of them"
+    )]
     Class {
         /// The class.
         class: usize,

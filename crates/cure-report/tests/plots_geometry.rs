@@ -17,16 +17,16 @@ fn grid(f: impl FnMut(f64, f64) -> f64) -> Grid<f64> {
 }
 
 fn contour(f: impl FnMut(f64, f64) -> f64) -> ContourPlot {
-    ContourPlot::new("Loss", "r", "v", "loss").grid(grid(f))
+    ContourPlot::new("Loss", "r", "v", "loss").grid(grid(f)).size(420.0, 360.0)
 }
 
 fn surface(f: impl FnMut(f64, f64) -> f64) -> SurfacePlot {
-    SurfacePlot::new("Loss", "r", "v", "loss").grid(grid(f))
+    SurfacePlot::new("Loss", "r", "v", "loss").grid(grid(f)).size(420.0, 360.0)
 }
 
 fn regions(f: impl FnMut(f64, f64) -> usize) -> RegionPlot {
     let grid = Grid::from_fn(axis(5.0, 51), axis(2.0, 21), f).unwrap();
-    RegionPlot::new("Regions", "r", "v", ["cat", "dog", "frog"]).grid(grid)
+    RegionPlot::new("Regions", "r", "v", ["cat", "dog", "frog"]).grid(grid).size(420.0, 360.0)
 }
 
 /// Where a point of the plane [−5, 5] × [−2, 2] is in the picture.
@@ -147,7 +147,7 @@ fn borders_lie_between_the_nodes_that_differ() {
 fn a_class_without_a_name_is_refused() {
     let error = regions(|_, _| 3).draw().unwrap_err();
     assert!(matches!(error, ReportError::Class { class: 3, classes: 3 }), "{error}");
-    assert!(error.to_string().contains("0 to 2"), "{error}");
+    assert!(error.to_string().contains("classes below 3"), "{error}");
     assert!(regions(|_, _| 0).correct(7).draw().is_err());
     assert!(RegionPlot::new::<&str>("t", "x", "y", []).draw().is_ok());
 }

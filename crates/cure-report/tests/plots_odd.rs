@@ -10,14 +10,18 @@ use cure_report::plot::{
 };
 use cure_report::{Figure, ReportError};
 
+/// Small pictures are drawn faster, and have less room for what is odd.
+const W: f64 = 320.0;
+const H: f64 = 300.0;
+
 fn small(values: [f64; 4]) -> Grid<f64> {
     Grid::new(vec![0.0, 1.0], vec![0.0, 1.0], values.to_vec()).unwrap()
 }
 
 fn both(grid: Grid<f64>) -> [Figure; 2] {
     [
-        ContourPlot::new("t", "x", "y", "z").grid(grid.clone()).draw().unwrap(),
-        SurfacePlot::new("t", "x", "y", "z").grid(grid).draw().unwrap(),
+        ContourPlot::new("t", "x", "y", "z").size(W, H).grid(grid.clone()).draw().unwrap(),
+        SurfacePlot::new("t", "x", "y", "z").size(W, H).grid(grid).draw().unwrap(),
     ]
 }
 
@@ -89,14 +93,15 @@ fn odd_values_are_drawn() {
         let sample = HistogramPlot::new("t", "x").sample("s", values).guide("g", 3.0);
         is_sound(&sample.draw().unwrap());
         is_sound(&sample.clone().bins(low, high, 7).counts().draw().unwrap());
-        let plot = ContourPlot::new("t", "x", "y", "z").grid(small(values)).range(low, high);
+        let plot =
+            ContourPlot::new("t", "x", "y", "z").size(W, H).grid(small(values)).range(low, high);
         is_sound(&plot.draw().unwrap());
     }
-    let plot = SurfacePlot::new("t", "x", "y", "z").grid(small([0.0, 1.0, 2.0, 3.0]));
+    let plot = SurfacePlot::new("t", "x", "y", "z").size(W, H).grid(small([0.0, 1.0, 2.0, 3.0]));
     for (azimuth, elevation) in [(0.0, 0.0), (90.0, 90.0), (200.0, -30.0), (f64::NAN, 1e300)] {
         is_sound(&plot.clone().view(azimuth, elevation).draw().unwrap());
     }
-    for (width, height) in [(0.0, -1.0), (f64::NAN, f64::INFINITY), (1e9, 300.0)] {
+    for (width, height) in [(0.0, -1.0), (f64::NAN, f64::INFINITY), (1e9, 260.0)] {
         let figure = plot.clone().size(width, height).draw().unwrap();
         assert!(figure.svg().len() > 1000);
     }
@@ -112,9 +117,9 @@ fn awkward_names_are_drawn_and_escaped() {
     {
         let grid = small([0.0, 1.0, 2.0, 3.0]);
         let classes = Grid::new(vec![0.0, 1.0], vec![0.0, 1.0], vec![0, 0, 1, 1]).unwrap();
-        let contour = ContourPlot::new(name, name, name, name).grid(grid.clone());
-        let surface = SurfacePlot::new(name, name, name, name).grid(grid);
-        let regions = RegionPlot::new(name, name, name, [name, name]).grid(classes);
+        let contour = ContourPlot::new(name, name, name, name).size(W, H).grid(grid.clone());
+        let surface = SurfacePlot::new(name, name, name, name).size(W, H).grid(grid);
+        let regions = RegionPlot::new(name, name, name, [name, name]).size(W, H).grid(classes);
         let part = contour.point(name, 0.5, 0.5).draw().unwrap();
         for figure in [
             part.clone(),

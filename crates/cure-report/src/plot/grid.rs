@@ -13,7 +13,8 @@ const LARGEST_SIDE: usize = 4096;
 /// use cure_report::plot::Grid;
 /// let axis: Vec<f64> = (-2..=2).map(f64::from).collect();
 /// let bowl = Grid::from_fn(axis.clone(), axis, |x, y| x * x + y * y)?;
-/// assert_eq!(bowl.at(0, 4), 8.0);
+/// assert_eq!(bowl.get(0, 4), Some(8.0));
+/// assert_eq!(bowl.get(5, 0), None);
 /// # Ok::<(), cure_report::ReportError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -76,12 +77,14 @@ impl<T: Copy> Grid<T> {
         &self.values
     }
 
-    /// The value at a node.
-    ///
-    /// # Panics
-    /// When there is no such node.
-    pub fn at(&self, column: usize, row: usize) -> T {
-        assert!(column < self.x.len(), "column {column} of {}", self.x.len());
+    /// The value at a node, if there is such a node.
+    pub fn get(&self, column: usize, row: usize) -> Option<T> {
+        let is_one = column < self.x.len() && row < self.y.len();
+        is_one.then(|| self.at(column, row))
+    }
+
+    /// The value at a node that there is.
+    pub(super) fn at(&self, column: usize, row: usize) -> T {
         self.values[row * self.x.len() + column]
     }
 

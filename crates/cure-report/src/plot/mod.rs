@@ -1,4 +1,4 @@
-//! Line, bar and scatter plots, drawn by kuva, in one house style.
+//! Lines, bars, clouds, histograms, planes and surfaces in one house style, drawn by kuva.
 //!
 //! A plot is plain data; [`LinePlot::draw`] and its kin turn it into a
 //! [`Figure`]. Numbers that cannot be drawn (NaN, infinite, not positive on a

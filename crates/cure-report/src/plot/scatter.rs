@@ -196,7 +196,7 @@ fn diagonal(x: &Axis, y: &Axis) -> Vec<(f64, f64)> {
     const STEPS: u32 = 64;
     let low = x.value(x.range.0).max(y.value(y.range.0));
     let high = x.value(x.range.1).min(y.value(y.range.1));
-    if !(low < high) {
+    if low >= high {
         return Vec::new();
     }
     let (from, to) = (x.place(low), x.place(high));

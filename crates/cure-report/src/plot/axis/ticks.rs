@@ -15,7 +15,8 @@ pub(in crate::plot) struct Tick {
 
 /// At most about `most` round numbers from `low` to `high`.
 pub(in crate::plot) fn ticks(low: f64, high: f64, most: usize, unit: Unit) -> Vec<Tick> {
-    if !(low < high) {
+    // Nor between ends that are no numbers.
+    if low.partial_cmp(&high) != Some(std::cmp::Ordering::Less) {
         return Vec::new();
     }
     let step = nice_step((high - low) / most.max(1) as f64);

@@ -12,11 +12,14 @@ const TOLERANCE: f64 = 0.15;
 /// Most points of all lines: a rough function has fewer levels instead of a huge SVG.
 const MOST_POINTS: usize = 9000;
 
-/// Lines in pixels, by level.
+/// A level and its lines in pixels.
+type Level = (f64, Vec<Vec<(f64, f64)>>);
+
+/// Lines by level.
 pub(super) struct IsoLines {
     /// Distance of the levels; none where there are no lines.
     pub(super) step: Option<f64>,
-    pub(super) lines: Vec<(f64, Vec<Vec<(f64, f64)>>)>,
+    pub(super) lines: Vec<Level>,
 }
 
 impl IsoLines {
@@ -44,7 +47,7 @@ fn levels(low: f64, high: f64, step: f64) -> Vec<f64> {
     (0..count).map(|i| (first + i as f64) * step).collect()
 }
 
-fn trace(grid: &Grid<f64>, levels: &[f64], plane: &Plane) -> Vec<(f64, Vec<Vec<(f64, f64)>>)> {
+fn trace(grid: &Grid<f64>, levels: &[f64], plane: &Plane) -> Vec<Level> {
     let lines = levels.iter().map(|&level| {
         let lines = join(&segments(grid, level));
         let points = |line: Vec<usize>| -> Vec<(f64, f64)> {

@@ -1,17 +1,19 @@
 //! Colours and iso-lines of a function on a plane.
 
+mod image;
 mod lines;
 
 use super::grid::Grid;
 use super::marks::{MarkedPoint, draw_points, outside, point_entries, point_records, visible};
 use super::size::{PLANE_SIZE, drawn_size};
 use super::sketch::{
-    ColourBar, Colours, Entry, GAP, Legend, NOT_DRAWABLE, PlaneFrame, Raster, Symbol, hex,
+    ColourBar, Colours, Entry, GAP, Legend, NOT_DRAWABLE, PlaneFrame, Symbol, hex,
 };
 use super::values::{beyond, colours, no_data, value_records};
 use super::{Scale, Unit, axis::drawable, left_out};
 use crate::text::{add_sentence, csv_record};
 use crate::{Figure, ReportError};
+use image::image;
 use lines::IsoLines;
 
 /// A function of two numbers: colours (viridis) between lines of equal value.
@@ -145,14 +147,7 @@ impl ContourPlot {
         let iso = IsoLines::new(grid, (colours.low, colours.high), &plane);
         let marks: Vec<f64> = iso.lines.iter().map(|(level, _)| *level).collect();
         frame.bar = self.bar(colours, &marks);
-
-        let (width, height) = (plane.area.width as usize, plane.area.height as usize);
-        let dot = |column: usize, row: usize| {
-            let share = |i: usize, n: usize| (i as f64 + 0.5) / n as f64;
-            let (x, y) = plane.value(share(column, width), share(row, height));
-            colours.dot(grid.interpolate(x, y))
-        };
-        drawing.image(plane.area, Raster::new(width, height, Colours::palette(), dot));
+        drawing.image(plane.area, image(grid, &plane, colours, &self.title)?);
         for (level, lines) in &iso.lines {
             for line in lines {
                 drawing.polyline(line, colours.ink_on(*level), 1.0);

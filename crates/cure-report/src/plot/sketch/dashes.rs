@@ -7,7 +7,7 @@ type Piece = ((f64, f64), (f64, f64));
 pub(super) fn dashed(from: (f64, f64), to: (f64, f64), dashes: &[f64]) -> Vec<Piece> {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let length = dx.hypot(dy);
-    if !dashes.iter().all(|&dash| dash >= 1.0) || dashes.len() < 2 || !(length > 0.0) {
+    if !dashes.iter().all(|&dash| dash >= 1.0) || dashes.len() < 2 || length <= 0.0 {
         return vec![(from, to)];
     }
     let at = |along: f64| {

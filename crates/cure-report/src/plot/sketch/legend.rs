@@ -86,7 +86,7 @@ impl Symbol {
             }
             Self::Marker(shape) => shape.draw(drawing, x + 17.0, y, 5.5),
             Self::Line { colour, dashes } => drawing.line(from, to, colour, 2.2, dashes),
-            Self::Arrow(dashes) => drawing.arrow(from, to, *dashes),
+            Self::Arrow(dashes) => drawing.arrow(from, to, dashes),
         }
     }
 }
@@ -98,7 +98,7 @@ impl Drawing {
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length = dx.hypot(dy);
         // Shorter ones have no direction that could be seen.
-        if !(length > 1.0) {
+        if length <= 1.0 {
             return;
         }
         let (ux, uy) = (dx / length, dy / length);

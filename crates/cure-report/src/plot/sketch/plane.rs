@@ -15,7 +15,7 @@ const TITLE_LINE: f64 = 1.25 * TITLE_SIZE as f64;
 /// Pixels of a tick's mark.
 pub(super) const MARK: f64 = 5.0;
 /// Pixels an axis gives to each of its ticks.
-const TICK_EVERY: f64 = 62.0;
+const TICK_EVERY: f64 = 50.0;
 
 /// Everything around the data.
 pub(in crate::plot) struct PlaneFrame<'a> {

@@ -30,7 +30,7 @@ impl Raster {
     }
 
     /// Ready for an `href`.
-    pub(super) fn data_uri(&self, title: &str) -> Result<String, ReportError> {
+    pub(in crate::plot) fn data_uri(&self, title: &str) -> Result<String, ReportError> {
         let png = self.png().map_err(|cause| ReportError::Draw {
             title: title.to_string(),
             cause: cause.to_string(),

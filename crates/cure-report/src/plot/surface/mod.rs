@@ -190,7 +190,8 @@ impl SurfacePlot {
         drawing.finish(&self.title, caption, self.alt(drawn.map(|(_, data)| data)), self.csv())
     }
 
-    /// Draws title and colour bar, `overhang` away from the box; gives the area that is left for the box.
+    /// Draws title and colour bar, the latter `overhang` away from the box; gives
+    /// the area that is left for the box.
     fn begin(
         &self,
         drawing: &mut Drawing,
@@ -213,6 +214,7 @@ impl SurfacePlot {
         if let Some(bar) = &bar {
             let beside = Area {
                 top: (area.top + 0.1 * height).round(),
+                width: width + overhang,
                 height: (0.8 * height).round(),
                 ..area
             };

@@ -23,11 +23,13 @@ impl BoxAxis<'_> {
         2.0 * (value - self.range.0) / (self.range.1 - self.range.0) - 1.0
     }
 
-    /// Pixels that numbers of the longest kind take beside the box.
+    /// Pixels that the longest number and a long label take beside the box.
     pub(super) fn overhang(&self) -> f64 {
         let ticks = self.ticks(f64::INFINITY);
         let widest = ticks.iter().map(|t| text_width(&t.label, TICK_SIZE)).fold(0.0, f64::max);
-        NUMBERS + widest
+        // A long label runs along the numbers as far as the end of its edge.
+        let is_long = text_width(self.label, LABEL_SIZE) > 80.0;
+        NUMBERS + widest + if is_long { 1.4 * f64::from(LABEL_SIZE) } else { 0.0 }
     }
 
     fn ticks(&self, length: f64) -> Vec<Tick> {
