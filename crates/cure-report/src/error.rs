@@ -66,4 +66,39 @@ pub enum ReportError {
         /// Largest accepted side.
         limit: usize,
     },
+    /// The axis of a grid of values cannot be drawn.
+    #[error(
+        "the {name} axis of a grid cannot be drawn ({cause}): give it 2 to 4096 finite numbers \
+         up to ±1e150, each greater than the one before"
+    )]
+    GridAxis {
+        /// Which axis.
+        name: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A grid has too few or too many values.
+    #[error(
+        "a grid of {columns}×{rows} nodes cannot be filled with {values} values: \
+         give one for each node, row by row"
+    )]
+    GridValues {
+        /// Nodes along x.
+        columns: usize,
+        /// Nodes along y.
+        rows: usize,
+        /// Number of values given.
+        values: usize,
+    },
+    /// A grid of classes names one that does not exist.
+    #[error(
+        "class {class} has no name: use classes below {classes}, the number of names, \
+         or name more of them"
+    )]
+    Class {
+        /// The class.
+        class: usize,
+        /// Number of names.
+        classes: usize,
+    },
 }

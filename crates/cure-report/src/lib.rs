@@ -7,7 +7,7 @@
 //!
 //! | module | what it makes |
 //! |---|---|
-//! | [`plot`] | [`LinePlot`](plot::LinePlot) and [`BarPlot`](plot::BarPlot) |
+//! | [`plot`] | [`LinePlot`](plot::LinePlot), [`ContourPlot`](plot::ContourPlot) and their kin |
 //! | [`image_grid`] | rows of small images with captions, perturbations made visible |
 //! | [`table`] | one [`Table`] as terminal text, HTML, CSV and LaTeX |
 //! | [`report`] | a [`Report`] of sections, tables and figures in one HTML file |

@@ -1,6 +1,9 @@
 //! Plots: same data, same bytes; nothing lost in the CSV; nothing that panics.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::is_sound;
 use cure_report::Figure;
 use cure_report::plot::{BarGroup, BarPlot, LinePlot, ScatterPlot, Series};
 
@@ -19,35 +22,6 @@ fn chart() -> BarPlot {
         .group(BarGroup::new("clean", [0.9, 0.8]).with_error([(0.88, 0.92), (0.77, 0.83)]))
         .group(BarGroup::new("PGD, 2/255", [f64::INFINITY, 0.65]))
         .percent()
-}
-
-/// Width and height written in the PNG's header.
-fn png_size(png: &[u8]) -> (u32, u32) {
-    assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
-    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
-    (number(16), number(20))
-}
-
-/// Width and height of the SVG.
-fn svg_size(svg: &str) -> (f64, f64) {
-    let number = |name: &str| {
-        let (_, rest) = svg.split_once(&format!(" {name}=\"")).unwrap();
-        rest.split_once('"').unwrap().0.parse::<f64>().unwrap()
-    };
-    (number("width"), number("height"))
-}
-
-fn is_sound(figure: &Figure) {
-    let (width, height) = svg_size(figure.svg());
-    assert!((300.0..=2000.0).contains(&width) && (300.0..=2000.0).contains(&height));
-    assert!(figure.svg().ends_with("</svg>"));
-    for word in ["NaN", "inf"] {
-        for quoted in [format!("\"{word}\""), format!("\"-{word}\""), format!(" {word},")] {
-            assert!(!figure.svg().contains(&quoted), "{quoted} in a coordinate");
-        }
-    }
-    let (wide, high) = png_size(figure.png());
-    assert_eq!((wide as f64 / 2.0, high as f64 / 2.0), (width.round(), height.round()));
 }
 
 #[test]
@@ -192,4 +166,48 @@ fn a_marked_point_has_a_larger_marker_of_its_own() {
     assert_eq!(draw(Some(1)), plain + 1);
     // There is no such point.
     assert_eq!(draw(Some(7)), plain);
+}
+
+#[test]
+fn eigenvalues_of_both_signs_share_an_axis() {
+    let points = [(0.0, 40.0), (1.0, 0.01), (2.0, 0.0), (3.0, -0.02), (4.0, -10.0)];
+    let plot = LinePlot::new("Spectrum", "rank", "eigenvalue").series(Series::new("λ", points));
+    let figure = plot.clone().signed_log_y(-2).draw().unwrap();
+    is_sound(&figure);
+    assert_eq!(figure.caption, "");
+    for label in [">-10<", ">-0.1<", ">0<", ">0.1<", ">10<"] {
+        assert!(figure.svg().contains(label), "{label}");
+    }
+    assert_ne!(figure.svg(), plot.draw().unwrap().svg());
+}
+
+#[test]
+fn a_band_is_shaded_however_few_points_there_are() {
+    let points = [(0.0, 1.0), (1.0, 2.0), (2.0, 1.5)];
+    let bounds = points.map(|(_, y)| (y - 0.25, y + 0.25));
+    let draw = |series| LinePlot::new("t", "x", "y").series(series).draw().unwrap();
+    let bars = draw(Series::new("s", points).with_error(bounds));
+    let band = draw(Series::new("s", points).with_band(bounds));
+    assert!(band.svg().contains("fill-opacity"), "{}", band.svg());
+    assert!(!bars.svg().contains("fill-opacity"));
+    assert_eq!(band.csv(), bars.csv());
+}
+
+#[test]
+fn clouds_on_logarithmic_axes() {
+    let cloud = ScatterPlot::new("Times", "seconds", "seconds")
+        .points("runs", [(0.1, 0.2), (30.0, 1e-3), (0.0, 1.0), (-1.0, 2.0)])
+        .diagonal();
+    let linear = cloud.draw().unwrap();
+    assert_eq!(linear.caption, "");
+    for plot in [cloud.clone().log_x(), cloud.clone().log_y(), cloud.clone().log_x().log_y()] {
+        let figure = plot.draw().unwrap();
+        is_sound(&figure);
+        assert_ne!(figure.svg(), linear.svg());
+    }
+    let caption = cloud.log_x().draw().unwrap().caption;
+    assert_eq!(
+        caption,
+        "2 points are left out (not finite, or not positive on a logarithmic axis)."
+    );
 }

@@ -1,36 +1,20 @@
 //! Curves: one or more series of points over a shared pair of axes.
 
-use kuva::plot::{
-    LegendEntry, LegendShape, LinePlot as KuvaLine, MarkerShape, ScatterPlot as KuvaScatter,
-};
+use kuva::plot::{LinePlot as KuvaLine, ScatterPlot as KuvaScatter};
 use kuva::render::annotations::TextAnnotation;
 use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 
 use super::axis::{Axis, drawable};
+use super::look::Look;
 use super::series::Series;
-use super::{Frame, PALETTE, Scale, TICK_SIZE, Unit, colour, left_out, legend_label, render};
+use super::{Frame, Scale, TICK_SIZE, Unit, left_out, render};
 use crate::text::{add_sentence, csv_record};
 use crate::{Figure, ReportError};
 
-/// Up to this many points a series has a marker and an error bar at each;
-/// beyond it a few markers along the line and a shaded band, which do not clutter.
-const MARKER_LIMIT: usize = 24;
-/// Markers along a series of more points.
-const SPARSE_MARKERS: usize = 8;
-/// Their size, and that of a marked point.
+/// Size of a marker, and of that of a marked point.
 const MARKER: f64 = 5.0;
 const LARGE_MARKER: f64 = 8.0;
-
-const MARKERS: [MarkerShape; 7] = [
-    MarkerShape::Circle,
-    MarkerShape::Square,
-    MarkerShape::Triangle,
-    MarkerShape::Diamond,
-    MarkerShape::TriangleDown,
-    MarkerShape::Pentagon,
-    MarkerShape::Star,
-];
 
 /// A plot of one or more curves.
 ///
@@ -98,6 +82,13 @@ impl LinePlot {
     /// Makes the y axis logarithmic.
     pub fn log_y(mut self) -> Self {
         self.y_scale = Scale::Log;
+        self
+    }
+
+    /// Makes the y axis logarithmic on both sides of zero and linear within
+    /// ± 10^`decade`, for numbers of both signs such as eigenvalues.
+    pub fn signed_log_y(mut self, decade: i32) -> Self {
+        self.y_scale = Scale::SignedLog { decade };
         self
     }
 
@@ -208,7 +199,7 @@ impl LinePlot {
                 .with_data(points.clone())
                 .with_color(look.colour)
                 .with_stroke_width(2.2);
-            if series.error.is_some() && look.every == 1 {
+            if series.error.is_some() && look.every == 1 && !series.shaded {
                 line = line.with_y_err_asymmetric(
                     points
                         .iter()
@@ -277,43 +268,6 @@ impl LinePlot {
             }
         }
         csv
-    }
-}
-
-/// How one series is told from the others: by colour and, for those who do not
-/// see it, by marker. (Not by dashes: kuva's PNG begins them anew at each point.)
-struct Look {
-    colour: &'static str,
-    marker: MarkerShape,
-    /// Distance between markers, in points.
-    every: usize,
-    /// First marked point: overlapping curves are not marked at the same place.
-    offset: usize,
-}
-
-impl Look {
-    fn new(index: usize, points: usize) -> Self {
-        let every = if points <= MARKER_LIMIT { 1 } else { points / SPARSE_MARKERS };
-        Self {
-            colour: colour(index),
-            // The second round of colours meets other markers than the first.
-            marker: MARKERS[(index + index / PALETTE.len()) % MARKERS.len()],
-            every,
-            offset: every * (2 * index + 1) / 7 % every,
-        }
-    }
-
-    fn marks(&self, index: usize) -> bool {
-        index % self.every == self.offset
-    }
-
-    fn legend(&self, name: &str) -> LegendEntry {
-        LegendEntry {
-            label: legend_label(name),
-            color: self.colour.to_string(),
-            shape: LegendShape::Marker(self.marker),
-            dasharray: None,
-        }
     }
 }
 

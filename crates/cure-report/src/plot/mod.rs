@@ -1,4 +1,4 @@
-//! Line, bar and scatter plots, drawn by kuva, in one house style.
+//! Lines, bars, clouds, histograms, planes and surfaces in one house style, drawn by kuva.
 //!
 //! A plot is plain data; [`LinePlot::draw`] and its kin turn it into a
 //! [`Figure`]. Numbers that cannot be drawn (NaN, infinite, not positive on a
@@ -6,14 +6,33 @@
 
 mod axis;
 mod bar;
+mod contour;
+mod grid;
+mod histogram;
 mod line;
+mod look;
+mod marks;
+mod panels;
+mod region;
 mod scatter;
 mod series;
+mod size;
+mod sketch;
+mod surface;
+mod trace;
+mod values;
 
 pub use bar::{BarGroup, BarPlot};
+pub use contour::ContourPlot;
+pub use grid::Grid;
+pub use histogram::HistogramPlot;
 pub use line::LinePlot;
+pub use marks::{Arrow, MarkedPoint};
+pub use panels::PanelFigure;
+pub use region::RegionPlot;
 pub use scatter::ScatterPlot;
 pub use series::Series;
+pub use surface::SurfacePlot;
 
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::{LegendEntry, LegendPosition};
@@ -35,6 +54,12 @@ pub enum Scale {
     Linear,
     /// Equal ratios, equal distances; only positive numbers can be drawn.
     Log,
+    /// For numbers of both signs over several orders of magnitude: linear within
+    /// ± 10^`decade`, logarithmic beyond.
+    SignedLog {
+        /// Power of ten up to which differences are shown, such as −1 for ± 0.1.
+        decade: i32,
+    },
 }
 
 /// How numbers are written beside an axis.
@@ -152,14 +177,21 @@ fn render(
     alt: String,
     csv: String,
 ) -> Result<Figure, ReportError> {
+    let (svg, png) = (svg_of(scene, &alt), png_of(scene, title)?);
+    Ok(Figure { title: title.to_string(), caption, alt, svg, png, csv })
+}
+
+fn svg_of(scene: &Scene, alt: &str) -> String {
     let svg = SvgBackend::new().render_scene(scene);
-    let svg = finish_svg(&svg, scene.width, scene.height, &alt);
-    let png = kuva::RasterBackend::new()
+    finish_svg(&svg, scene.width, scene.height, alt)
+}
+
+fn png_of(scene: &Scene, title: &str) -> Result<Vec<u8>, ReportError> {
+    kuva::RasterBackend::new()
         .with_scale((PNG_SCALE * OVERSAMPLING) as f32)
         .render_scene(scene)
         .and_then(|fine| average(&fine))
-        .map_err(|cause| ReportError::Draw { title: title.to_string(), cause })?;
-    Ok(Figure { title: title.to_string(), caption, alt, svg, png, csv })
+        .map_err(|cause| ReportError::Draw { title: title.to_string(), cause })
 }
 
 /// A PNG of the averages over `OVERSAMPLING`² dots.

@@ -17,7 +17,7 @@ const MARKERS: [MarkerShape; 4] =
 /// Colour of lines that only guide the eye.
 const GUIDE: &str = "#888888";
 
-/// A plot of one or more clouds of points, both axes linear.
+/// A plot of one or more clouds of points.
 ///
 /// ```
 /// use cure_report::plot::ScatterPlot;
@@ -38,6 +38,10 @@ pub struct ScatterPlot {
     pub y_label: String,
     /// Names and points, in the order of the legend; later ones are drawn over earlier ones.
     pub groups: Vec<(String, Vec<(f64, f64)>)>,
+    /// Scale of the x axis.
+    pub x_scale: Scale,
+    /// Scale of the y axis.
+    pub y_scale: Scale,
     /// Whether the line y = x is drawn.
     pub has_diagonal: bool,
     /// What the reader should see.
@@ -45,7 +49,7 @@ pub struct ScatterPlot {
 }
 
 impl ScatterPlot {
-    /// An empty plot.
+    /// An empty plot with linear axes.
     pub fn new(
         title: impl Into<String>,
         x_label: impl Into<String>,
@@ -69,6 +73,18 @@ impl ScatterPlot {
         self
     }
 
+    /// Makes the x axis logarithmic.
+    pub fn log_x(mut self) -> Self {
+        self.x_scale = Scale::Log;
+        self
+    }
+
+    /// Makes the y axis logarithmic.
+    pub fn log_y(mut self) -> Self {
+        self.y_scale = Scale::Log;
+        self
+    }
+
     /// Draws the line y = x.
     pub fn diagonal(mut self) -> Self {
         self.has_diagonal = true;
@@ -87,20 +103,17 @@ impl ScatterPlot {
     /// [`ReportError::Draw`] when the PNG cannot be encoded.
     pub fn draw(&self) -> Result<Figure, ReportError> {
         let (xs, ys): (Vec<f64>, Vec<f64>) = self.drawable().unzip();
-        let x = Axis::fit(xs.into_iter(), Scale::Linear, Unit::Number, None);
-        let y = Axis::fit(ys.into_iter(), Scale::Linear, Unit::Number, None);
+        let x = Axis::fit(xs.into_iter(), self.x_scale, Unit::Number, None);
+        let y = Axis::fit(ys.into_iter(), self.y_scale, Unit::Number, None);
         let mut plots = Vec::new();
         if self.has_diagonal {
-            let (low, high) = (x.range.0.max(y.range.0), x.range.1.min(y.range.1));
-            if low < high {
-                let line = KuvaLine::new().with_data(vec![(low, low), (high, high)]);
-                plots.push(Plot::Line(line.with_color(GUIDE).with_stroke_width(1.2)));
-            }
+            let line = KuvaLine::new().with_data(diagonal(&x, &y));
+            plots.push(Plot::Line(line.with_color(GUIDE).with_stroke_width(1.2)));
         }
         let mut legend = Vec::new();
         for (index, (name, points)) in self.groups.iter().enumerate() {
             let marker = MARKERS[index % MARKERS.len()];
-            let shown = points.iter().copied().filter(can_draw);
+            let shown = points.iter().copied().filter(|p| self.can_draw(p));
             let places = shown.map(|(a, b)| (x.place(a), y.place(b)));
             plots.push(Plot::Scatter(
                 KuvaScatter::new()
@@ -128,6 +141,9 @@ impl ScatterPlot {
         if let Some(step) = x.step {
             layout = layout.with_x_tick_step(step);
         }
+        if x.is_native_log() {
+            layout = layout.with_log_x();
+        }
         if self.drawable().next().is_none() {
             layout = layout.with_annotation(no_data(&x, &y));
         }
@@ -136,12 +152,18 @@ impl ScatterPlot {
     }
 
     fn drawable(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.groups.iter().flat_map(|(_, points)| points.iter().copied()).filter(can_draw)
+        let points = self.groups.iter().flat_map(|(_, points)| points.iter().copied());
+        points.filter(|point| self.can_draw(point))
+    }
+
+    fn can_draw(&self, point: &(f64, f64)) -> bool {
+        drawable(point.0, self.x_scale) && drawable(point.1, self.y_scale)
     }
 
     fn full_caption(&self) -> String {
         let all: usize = self.groups.iter().map(|(_, points)| points.len()).sum();
-        match left_out(all - self.drawable().count(), "point", false) {
+        let log = self.x_scale == Scale::Log || self.y_scale == Scale::Log;
+        match left_out(all - self.drawable().count(), "point", log) {
             Some(remark) => add_sentence(&self.caption, &remark),
             None => self.caption.clone(),
         }
@@ -168,6 +190,25 @@ impl ScatterPlot {
     }
 }
 
-fn can_draw(point: &(f64, f64)) -> bool {
-    drawable(point.0, Scale::Linear) && drawable(point.1, Scale::Linear)
+/// Points of the line y = x in kuva's coordinates: many, because it is a curve
+/// where only one axis is logarithmic.
+fn diagonal(x: &Axis, y: &Axis) -> Vec<(f64, f64)> {
+    const STEPS: u32 = 64;
+    let low = x.value(x.range.0).max(y.value(y.range.0));
+    let high = x.value(x.range.1).min(y.value(y.range.1));
+    if low >= high {
+        return Vec::new();
+    }
+    let (from, to) = (x.place(low), x.place(high));
+    let inner = (1..STEPS).map(|i| {
+        let share = f64::from(i) / f64::from(STEPS);
+        // kuva stretches a native logarithmic axis itself.
+        if x.is_native_log() {
+            low * (high / low).powf(share)
+        } else {
+            x.value(from + share * (to - from))
+        }
+    });
+    let values = [low].into_iter().chain(inner).chain([high]);
+    values.map(|value| (x.place(value), y.place(value))).collect()
 }

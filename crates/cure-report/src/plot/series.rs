@@ -8,8 +8,11 @@ pub struct Series {
     /// `(x, y)` in drawing order. A point that is not finite interrupts the line.
     pub points: Vec<(f64, f64)>,
     /// `(low, high)` around each y, as values on the y axis (not half-widths),
-    /// such as the ends of a confidence interval. Missing or NaN: no bar.
+    /// such as the ends of a confidence interval. Missing or NaN: none.
     pub error: Option<Vec<(f64, f64)>>,
+    /// Whether `error` is a shaded band however few points there are; otherwise
+    /// series of a few points have bars.
+    pub shaded: bool,
     /// The index of a point that has a larger marker.
     pub mark: Option<usize>,
 }
@@ -24,6 +27,12 @@ impl Series {
     pub fn with_error(mut self, bounds: impl IntoIterator<Item = (f64, f64)>) -> Self {
         self.error = Some(bounds.into_iter().collect());
         self
+    }
+
+    /// Adds a shaded band between `(low, high)` at each point, as values on the y axis.
+    pub fn with_band(mut self, bounds: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.shaded = true;
+        self.with_error(bounds)
     }
 
     /// Draws the point at `index` with a larger marker.

@@ -3,6 +3,8 @@
 //! `cargo run --release -p cure-report --example showcase -- FOLDER` writes
 //! `report.html` and the figures. The numbers are made up.
 
+mod geometry;
+
 use std::path::PathBuf;
 
 use cure_report::plot::{BarGroup, BarPlot, LinePlot, Series};
@@ -13,7 +15,7 @@ use cure_report::{
 
 fn main() -> Result<(), ReportError> {
     let folder = std::env::args_os().nth(1).map_or_else(|| "showcase".into(), PathBuf::from);
-    let figures = [
+    let mut figures = vec![
         ("robust-accuracy", robust_accuracy()?),
         ("loss", loss()?),
         ("profile", profile()?),
@@ -24,6 +26,7 @@ fn main() -> Result<(), ReportError> {
         ("images", images()?),
         ("empty", LinePlot::new("Nothing yet", "epoch", "loss").draw()?),
     ];
+    figures.extend(geometry::figures()?);
     let mut pictures = Section::new("Figures")
         .paragraph("Every figure is drawn once and kept as SVG, PNG and CSV.");
     for (stem, figure) in &figures {

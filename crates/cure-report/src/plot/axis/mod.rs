@@ -4,14 +4,24 @@
 //! decimals; here ticks carry exactly the digits their spacing needs, and the
 //! ends keep a small margin so that markers on a limit (0 %, 100 %) are whole.
 
+mod format;
+mod signed_log;
+mod ticks;
+
 use std::sync::Arc;
 
 use kuva::TickFormat;
 
 use super::{Scale, Unit};
+pub(super) use format::{nice_step, number_format};
+use format::{one_digit, percent_format};
+use signed_log::SignedLog;
+pub(super) use ticks::{Tick, ticks};
 
 /// Ticks aimed for on a linear axis.
 const TICKS: f64 = 6.0;
+/// Ticks on a signed logarithmic axis: whole powers of ten only, so more of them.
+const SIGNED_LOG_TICKS: f64 = 12.0;
 /// Share of the range added at each end.
 const MARGIN: f64 = 0.03;
 /// Numbers beyond ± this are not drawn: their differences overflow.
@@ -26,6 +36,8 @@ pub(super) struct Axis {
     scale: Scale,
     /// Drawn in log10 on a linear axis of kuva.
     in_log10: bool,
+    /// Drawn in these coordinates on a linear axis of kuva.
+    signed_log: Option<SignedLog>,
     /// Ends, in kuva's coordinates.
     pub(super) range: (f64, f64),
     /// Tick spacing, in kuva's coordinates; `None` where kuva's own are used.
@@ -35,7 +47,7 @@ pub(super) struct Axis {
 
 /// Whether a number can be placed on an axis of this scale.
 pub(super) fn drawable(value: f64, scale: Scale) -> bool {
-    value.is_finite() && value.abs() <= LARGEST && (scale == Scale::Linear || value > 0.0)
+    value.is_finite() && value.abs() <= LARGEST && (scale != Scale::Log || value > 0.0)
 }
 
 impl Axis {
@@ -68,6 +80,15 @@ impl Axis {
         match scale {
             Scale::Linear => Self::linear(low, high, unit, whole_numbers),
             Scale::Log => Self::logarithmic(low, high),
+            Scale::SignedLog { decade } => {
+                let signed_log = SignedLog::new(decade);
+                // Within ± 10^decade the scale is linear, and so are its ticks.
+                if signed_log.is_linear(low) && signed_log.is_linear(high) {
+                    Self::linear(low, high, unit, whole_numbers)
+                } else {
+                    Self::signed_logarithmic(low, high, signed_log)
+                }
+            }
         }
     }
 
@@ -85,7 +106,14 @@ impl Axis {
             Unit::Number => number_format(step, size),
             Unit::Percent => percent_format(step, size),
         };
-        Self { scale: Scale::Linear, in_log10: false, range, step: Some(step), format }
+        Self {
+            scale: Scale::Linear,
+            in_log10: false,
+            signed_log: None,
+            range,
+            step: Some(step),
+            format,
+        }
     }
 
     /// With ticks every `step`, where that gives a few of them.
@@ -117,6 +145,7 @@ impl Axis {
             return Self {
                 scale: Scale::Log,
                 in_log10: false,
+                signed_log: None,
                 range: (10f64.powf(low), 10f64.powf(high)),
                 step: None,
                 format: TickFormat::Custom(Arc::new(one_digit)),
@@ -124,7 +153,33 @@ impl Axis {
         }
         let step = (decades / TICKS).ceil().max(1.0);
         let format = TickFormat::Custom(Arc::new(|exponent| one_digit(10f64.powf(exponent))));
-        Self { scale: Scale::Log, in_log10: true, range: (low, high), step: Some(step), format }
+        Self {
+            scale: Scale::Log,
+            in_log10: true,
+            signed_log: None,
+            range: (low, high),
+            step: Some(step),
+            format,
+        }
+    }
+
+    fn signed_logarithmic(low: f64, high: f64, signed_log: SignedLog) -> Self {
+        let (mut low, mut high) = (signed_log.forth(low), signed_log.forth(high));
+        // Ticks stand at whole coordinates: less would hold only one of them.
+        if high - low < 2.0 {
+            (low, high) = (low.ceil() - 1.0, high.floor() + 1.0);
+        }
+        let step = ((high - low) / SIGNED_LOG_TICKS).ceil().max(1.0);
+        let margin = MARGIN * (high - low);
+        let format = TickFormat::Custom(Arc::new(move |at| one_digit(signed_log.back(at))));
+        Self {
+            scale: Scale::SignedLog { decade: signed_log.decade() },
+            in_log10: false,
+            signed_log: Some(signed_log),
+            range: (low - margin, high + margin),
+            step: Some(step),
+            format,
+        }
     }
 
     /// Whether kuva is to make this axis logarithmic.
@@ -134,7 +189,20 @@ impl Axis {
 
     /// kuva's coordinate of a drawable value.
     pub(super) fn place(&self, value: f64) -> f64 {
-        if self.in_log10 { value.log10() } else { value }
+        match self.signed_log {
+            Some(signed_log) => signed_log.forth(value),
+            None if self.in_log10 => value.log10(),
+            None => value,
+        }
+    }
+
+    /// The value at kuva's coordinate.
+    pub(super) fn value(&self, at: f64) -> f64 {
+        match self.signed_log {
+            Some(signed_log) => signed_log.back(at),
+            None if self.in_log10 => 10f64.powf(at),
+            None => at,
+        }
     }
 
     /// kuva's coordinate of the end of an error bar: the end of the axis where
@@ -149,7 +217,7 @@ impl Axis {
 }
 
 /// Makes room around a single value.
-fn open_up(low: f64, high: f64) -> (f64, f64) {
+pub(super) fn open_up(low: f64, high: f64) -> (f64, f64) {
     let size = low.abs().max(high.abs());
     // Differences below this are lost in the digits of the ticks.
     if size < 1.0 / LARGEST {
@@ -161,129 +229,5 @@ fn open_up(low: f64, high: f64) -> (f64, f64) {
     }
 }
 
-/// The next of 1, 2, 5 times a power of ten at or above `step`.
-fn nice_step(step: f64) -> f64 {
-    let decade = 10f64.powf(step.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|f| f * decade >= step * (1.0 - 1e-9));
-    factor.unwrap_or(10.0) * decade
-}
-
-/// Digits after the point that tell multiples of `step` apart.
-fn decimals(step: f64) -> usize {
-    (-(step.log10() + 1e-9).floor()).clamp(0.0, 12.0) as usize
-}
-
-fn number_format(step: f64, size: f64) -> TickFormat {
-    let digits = (size.log10().floor() - step.log10().floor()).clamp(0.0, 12.0) as usize;
-    let places = decimals(step);
-    let scientific = !(1e-3..1e6).contains(&size);
-    TickFormat::Custom(Arc::new(move |value| {
-        if value.abs() < step * 1e-6 {
-            "0".to_string()
-        } else if scientific {
-            shortest_exponential(value, digits)
-        } else {
-            format!("{value:.places$}")
-        }
-    }))
-}
-
-/// `2e6` rather than `2.00e6`.
-fn shortest_exponential(value: f64, digits: usize) -> String {
-    let text = format!("{value:.digits$e}");
-    match text.split_once('e') {
-        Some((mantissa, exponent)) if mantissa.contains('.') => {
-            format!("{}e{exponent}", mantissa.trim_end_matches('0').trim_end_matches('.'))
-        }
-        _ => text,
-    }
-}
-
-/// A tick of a logarithmic axis: one digit and a power of ten.
-fn one_digit(value: f64) -> String {
-    let text = format!("{value:.0e}");
-    match text.parse::<f64>() {
-        Ok(rounded) if (1e-3..1e6).contains(&rounded) => rounded.to_string(),
-        _ => text,
-    }
-}
-
-fn percent_format(step: f64, size: f64) -> TickFormat {
-    let numbers = number_format(100.0 * step, 100.0 * size);
-    TickFormat::Custom(Arc::new(move |value| format!("{} %", numbers.format(100.0 * value))))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn labels(axis: &Axis) -> Vec<String> {
-        let Some(step) = axis.step else { return Vec::new() };
-        let first = (axis.range.0 / step).ceil() as i64;
-        let last = (axis.range.1 / step).floor() as i64;
-        (first..=last).map(|i| axis.format.format(i as f64 * step)).collect()
-    }
-
-    #[test]
-    fn ticks_as_asked_for() {
-        let axis = |step| {
-            let values = (0..=16).map(f64::from);
-            Axis::fit(values, Scale::Linear, Unit::Number, None).with_step(step)
-        };
-        assert_eq!(labels(&axis(Some(4.0))), ["0", "4", "8", "12", "16"]);
-        for unusable in [None, Some(0.0), Some(-1.0), Some(f64::NAN), Some(1e-9)] {
-            assert_eq!(labels(&axis(unusable)), ["0", "5", "10", "15"]);
-        }
-    }
-
-    fn linear(values: &[f64]) -> Vec<String> {
-        labels(&Axis::fit(values.iter().copied(), Scale::Linear, Unit::Number, None))
-    }
-
-    #[test]
-    fn ticks_read_as_a_person_would_write_them() {
-        assert_eq!(linear(&[0.0, 1.0, 3.0]), ["0", "1", "2", "3"]);
-        assert_eq!(linear(&[0.1, 0.5]), ["0.1", "0.2", "0.3", "0.4", "0.5"]);
-        assert_eq!(linear(&[0.9991, 0.9994])[..3], ["0.99910", "0.99915", "0.99920"]);
-        assert_eq!(linear(&[0.0, 2e-5]), ["0", "5e-6", "1e-5", "1.5e-5", "2e-5"]);
-        assert_eq!(linear(&[-2e6, 2e6]), ["-2e6", "-1e6", "0", "1e6", "2e6"]);
-        let percent = Axis::fit([0.0, 1.0].into_iter(), Scale::Linear, Unit::Percent, None);
-        assert_eq!(labels(&percent), ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"]);
-        let wide = Axis::fit([1e-14, 1.0].into_iter(), Scale::Log, Unit::Number, None);
-        assert_eq!(labels(&wide), ["1e-12", "1e-9", "1e-6", "0.001", "1"]);
-    }
-
-    #[test]
-    fn every_axis_has_room_and_few_ticks() {
-        let sets: [&[f64]; 9] = [
-            &[],
-            &[0.0],
-            &[7.0],
-            &[f64::NAN, f64::INFINITY],
-            &[1.0, 1.0 + 1e-16],
-            &[-1e150, 1e150],
-            &[5e-324],
-            &[1e-300, 2e-300],
-            &[1e9, 1e9 + 1.0],
-        ];
-        for set in sets {
-            for scale in [Scale::Linear, Scale::Log] {
-                for unit in [Unit::Number, Unit::Percent] {
-                    let axis = Axis::fit(set.iter().copied(), scale, unit, None);
-                    let (low, high) = axis.range;
-                    assert!(low < high && low.is_finite() && high.is_finite(), "{set:?}");
-                    assert!(labels(&axis).len() < 15, "{set:?} {:?}", labels(&axis));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn an_error_bar_ends_at_the_axis() {
-        let axis = Axis::fit([0.1, 10.0].into_iter(), Scale::Log, Unit::Number, None);
-        assert_eq!(axis.place_within(0.0), axis.range.0);
-        assert_eq!(axis.place_within(-3.0), axis.range.0);
-        assert_eq!(axis.place_within(1.0), 1.0);
-        assert_eq!(axis.place_within(1e9), axis.range.1);
-    }
-}
+mod tests;
