@@ -24,6 +24,23 @@ impl Default for DensityOptions {
     }
 }
 
+impl DensityOptions {
+    /// Whether they can be used; [`density`] asks the same.
+    ///
+    /// # Errors
+    /// [`GeometryError::Setting`], with what is accepted.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in
+            [("the number of probes", self.probes), ("the number of steps", self.steps)]
+        {
+            if value == 0 {
+                return Err(GeometryError::setting(name, value, "1 or more"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A spectrum's distribution: the share of eigenvalues near each node. Integrals of polynomials up to
 /// twice the number of steps are exact in expectation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,13 +98,7 @@ pub fn density(
     mut proceed: impl FnMut(usize, usize) -> bool,
 ) -> Result<Vec<Option<Density>>> {
     check_count("indices", rows.len(), indices.len())?;
-    for (name, value) in
-        [("the number of probes", options.probes), ("the number of steps", options.steps)]
-    {
-        if value == 0 {
-            return Err(GeometryError::setting(name, value, "1 or more"));
-        }
-    }
+    options.check()?;
     let (probes, steps) = (options.probes, options.steps.min(hessian.dimension()));
     let mut parts: Vec<Vec<Option<Density>>> = vec![Vec::new(); rows.len()];
     for probe in 0..probes {

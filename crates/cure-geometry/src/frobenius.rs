@@ -26,6 +26,23 @@ impl Default for FrobeniusOptions {
     }
 }
 
+impl FrobeniusOptions {
+    /// Whether they can be used; [`frobenius`] asks the same.
+    ///
+    /// # Errors
+    /// [`GeometryError::Setting`], with what is accepted.
+    pub fn check(&self) -> Result<()> {
+        let least = if self.deflated { 3 * LEAST } else { LEAST };
+        match self.draws >= least {
+            true => Ok(()),
+            false => {
+                let accepted = format!("{least} or more");
+                Err(GeometryError::setting("the number of draws", self.draws, accepted))
+            }
+        }
+    }
+}
+
 /// A sample's curvature in two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Frobenius {
@@ -60,11 +77,7 @@ pub fn frobenius(
 ) -> Result<Vec<Option<Frobenius>>> {
     check_count("indices", rows.len(), indices.len())?;
     check_count("gradients", rows.len(), gradients.len())?;
-    let least = if options.deflated { 3 * LEAST } else { LEAST };
-    if options.draws < least {
-        let accepted = format!("{least} or more");
-        return Err(GeometryError::setting("the number of draws", options.draws, accepted));
-    }
+    options.check()?;
     let mut found = Vec::with_capacity(rows.len());
     for (position, (&row, &index)) in rows.iter().zip(indices).enumerate() {
         if !proceed(position, rows.len()) {

@@ -83,7 +83,7 @@ pub fn extremes(
     options: &LanczosOptions,
     mut proceed: impl FnMut(usize, usize) -> bool,
 ) -> Result<Vec<Option<Extremes>>> {
-    check(options, hessian.dimension())?;
+    options.check(hessian.dimension())?;
     check_count("indices", rows.len(), indices.len())?;
     let dimension = hessian.dimension();
     let steps = options.steps.min(dimension);
@@ -127,23 +127,29 @@ pub fn extremes(
 /// What the first vectors are drawn for.
 const PURPOSE: u64 = 0x6c61_6e63;
 
-fn check(options: &LanczosOptions, dimension: usize) -> Result<()> {
-    let wanted = options.largest + options.smallest;
-    if wanted == 0 {
-        return Err(GeometryError::setting("the number of eigenvalues", 0, "1 or more"));
-    }
-    if options.largest.max(options.smallest) > dimension {
-        let most = options.largest.max(options.smallest);
-        let accepted = format!("at most {dimension}, the number of pixel values");
-        return Err(GeometryError::setting("the number of eigenvalues", most, accepted));
-    }
-    if options.steps < wanted.min(dimension) {
-        let accepted = format!("at least the number of eigenvalues, {wanted}");
-        return Err(GeometryError::setting("the number of steps", options.steps, accepted));
-    }
-    match options.tolerance >= 0.0 {
-        true => Ok(()),
-        false => Err(GeometryError::setting("the tolerance", options.tolerance, "0 or more")),
+impl LanczosOptions {
+    /// Whether they can be used on a Hessian of `dimension` rows; [`extremes`] asks the same.
+    ///
+    /// # Errors
+    /// [`GeometryError::Setting`], with what is accepted.
+    pub fn check(&self, dimension: usize) -> Result<()> {
+        let wanted = self.largest + self.smallest;
+        if wanted == 0 {
+            return Err(GeometryError::setting("the number of eigenvalues", 0, "1 or more"));
+        }
+        if self.largest.max(self.smallest) > dimension {
+            let most = self.largest.max(self.smallest);
+            let accepted = format!("at most {dimension}, the number of pixel values");
+            return Err(GeometryError::setting("the number of eigenvalues", most, accepted));
+        }
+        if self.steps < wanted.min(dimension) {
+            let accepted = format!("at least the number of eigenvalues, {wanted}");
+            return Err(GeometryError::setting("the number of steps", self.steps, accepted));
+        }
+        match self.tolerance >= 0.0 {
+            true => Ok(()),
+            false => Err(GeometryError::setting("the tolerance", self.tolerance, "0 or more")),
+        }
     }
 }
 

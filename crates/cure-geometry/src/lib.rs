@@ -53,5 +53,6 @@ pub use hessian::{Difference, Exact, Factor, FiniteDifference, Hessian};
 pub use lanczos::{Eigenpair, Extremes, LanczosOptions, extremes};
 pub use losses::{Gradients, Losses, Values};
 pub use mean::Mean;
+pub use perturbation::check_nearest;
 pub use profile::{Profile, curvature_profile};
 pub use section::{Boundary, BoundaryOptions, Plane, Section, boundary, planes, section};

@@ -1,7 +1,19 @@
-use cure_attacks::{AttackSpec, Streams};
+use cure_attacks::{AttackSpec, Norm, Streams};
 
-use crate::error::Result;
+use crate::error::{GeometryError, Result};
 use crate::losses::Losses;
+
+/// Refuses attacks that do not look for the nearest point across the boundary.
+///
+/// # Errors
+/// [`GeometryError::Setting`] of an attack that does not minimise ℓ2.
+pub fn check_nearest(attack: &AttackSpec) -> Result<()> {
+    if attack.norm() != Norm::L2 || attack.epsilon().is_some() {
+        let accepted = "one that finds the smallest ℓ2 perturbation, as deepfool:norm=l2";
+        return Err(GeometryError::setting("the attack", attack, accepted));
+    }
+    Ok(())
+}
 
 /// What the attack adds to each sample, in the declared scale; none where it does not succeed, nothing
 /// where the sample is misclassified as it is.

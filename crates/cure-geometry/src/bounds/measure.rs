@@ -7,7 +7,7 @@ use crate::hessian::Hessian;
 use crate::lanczos::{LanczosOptions, extremes};
 use crate::linear::{dot, norm};
 use crate::losses::Losses;
-use crate::perturbation::perturbations;
+use crate::perturbation::{check_nearest, perturbations};
 
 /// How bounds are set beside distances.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,28 @@ impl Default for BoundsOptions {
             lanczos: LanczosOptions::default(),
             model_steps: 40,
         }
+    }
+}
+
+impl BoundsOptions {
+    fn lanczos_of_the_largest(&self) -> LanczosOptions {
+        LanczosOptions { largest: 1, ..self.lanczos }
+    }
+
+    /// Whether they and the attack can be used on images of `dimension` pixel values; [`bounds`] asks
+    /// the same.
+    ///
+    /// # Errors
+    /// [`GeometryError::Setting`], with what is accepted.
+    pub fn check(&self, attack: &AttackSpec, dimension: usize) -> Result<()> {
+        check_nearest(attack)?;
+        if !(self.threshold > 0.0 && self.threshold.is_finite()) {
+            return Err(GeometryError::setting("the threshold", self.threshold, "a loss above 0"));
+        }
+        if self.model_steps == 0 {
+            return Err(GeometryError::setting("the model's number of steps", 0, "1 or more"));
+        }
+        self.lanczos_of_the_largest().check(dimension)
     }
 }
 
@@ -118,13 +140,10 @@ pub fn bounds(
 ) -> Result<Vec<BoundsRow>> {
     check_count("indices", losses.samples(), indices.len())?;
     check_count("the operator's samples", losses.samples(), hessian.samples())?;
-    if attack.norm() != cure_attacks::Norm::L2 || attack.epsilon().is_some() {
-        let accepted = "one that finds the smallest ℓ2 perturbation, as deepfool:norm=l2";
-        return Err(GeometryError::setting("the attack", attack, accepted));
-    }
+    options.check(attack, losses.dimension())?;
     let here = losses.gradients()?;
     let all: Vec<usize> = (0..losses.samples()).collect();
-    let lanczos = LanczosOptions { largest: 1, ..options.lanczos };
+    let lanczos = options.lanczos_of_the_largest();
     let found = extremes(hessian, &all, indices, &lanczos, &mut proceed)?;
     let models = QuadraticModel::of(hessian, &all, &here.gradients, options.model_steps)?;
     let perturbations = perturbations(losses, indices, attack, lanczos.seed)?;

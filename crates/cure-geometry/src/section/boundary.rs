@@ -21,6 +21,24 @@ impl Default for BoundaryOptions {
     }
 }
 
+impl BoundaryOptions {
+    /// Whether they can be used; [`boundary`] asks the same.
+    ///
+    /// # Errors
+    /// [`GeometryError::Setting`], with what is accepted.
+    pub fn check(&self) -> Result<()> {
+        if self.places < 3 {
+            return Err(GeometryError::setting("the number of places", self.places, "3 or more"));
+        }
+        for (name, value) in [("the width", self.width), ("the reach", self.reach)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(GeometryError::setting(name, value, "a share above 0"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where the label is lost, beside x: the curve a(b) with x + a(b)·r + b·v the first point along r
 /// that has another class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,14 +66,7 @@ const HALVINGS: usize = 12;
 /// # Errors
 /// If an option is out of range or the classifier fails.
 pub fn boundary(losses: &Losses<'_>, plane: &Plane, options: &BoundaryOptions) -> Result<Boundary> {
-    if options.places < 3 {
-        return Err(GeometryError::setting("the number of places", options.places, "3 or more"));
-    }
-    for (name, value) in [("the width", options.width), ("the reach", options.reach)] {
-        if !(value > 0.0 && value.is_finite()) {
-            return Err(GeometryError::setting(name, value, "a share above 0"));
-        }
-    }
+    options.check()?;
     let half = options.width * plane.distance;
     let place = |i: usize| half * (2.0 * i as f64 / (options.places - 1) as f64 - 1.0);
     let offsets: Vec<f64> = (0..options.places).map(place).collect();

@@ -25,6 +25,24 @@ pub struct Section {
     pub outside: usize,
 }
 
+impl Section {
+    /// Whether a section of this span and so many places along an axis can be made; [`section`] asks
+    /// the same.
+    ///
+    /// # Errors
+    /// [`GeometryError::Setting`], with what is accepted.
+    pub fn check(span: f64, points: usize) -> Result<()> {
+        if !(3..=MOST).contains(&points) {
+            let accepted = format!("3 to {MOST}");
+            return Err(GeometryError::setting("the number of places", points, accepted));
+        }
+        match span > 0.0 && span.is_finite() {
+            true => Ok(()),
+            false => Err(GeometryError::setting("the span", span, "a length above 0")),
+        }
+    }
+}
+
 /// Most places along an axis.
 const MOST: usize = 1001;
 
@@ -41,13 +59,7 @@ pub fn section(
     points: usize,
     mut proceed: impl FnMut(usize, usize) -> bool,
 ) -> Result<Section> {
-    if !(3..=MOST).contains(&points) {
-        let accepted = format!("3 to {MOST}");
-        return Err(GeometryError::setting("the number of places", points, accepted));
-    }
-    if !(span > 0.0 && span.is_finite()) {
-        return Err(GeometryError::setting("the span", span, "a length above 0"));
-    }
+    Section::check(span, points)?;
     let step = |i: usize| span * (2.0 * i as f64 / (points - 1) as f64 - 1.0);
     let axis: Vec<f64> = (0..points).map(step).collect();
     let mut found =
