@@ -37,12 +37,21 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// The only one.
+    pub const WHOLE: Self = Self { index: 0, count: 1 };
+
     /// The shard of this index, counted from 0, among so many; none if there is none.
     pub fn new(index: usize, count: usize) -> Option<Self> {
         (index < count).then_some(Self { index, count })
     }
 
-    pub(super) fn has(&self, batch: usize) -> bool {
+    /// How many shards there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether this batch, or whatever else is counted, is of the shard.
+    pub fn has(&self, batch: usize) -> bool {
         batch % self.count == self.index
     }
 }
@@ -99,8 +108,8 @@ fn read(path: &Path, identity: &str) -> Result<Found> {
     match serde_json::from_slice::<Header>(&line) {
         Ok(header) if header.evaluation == identity => {}
         Ok(_) => {
-            let reason = "it is of another network, data, attack, seed, batch size, mask or \
-                          budgets; name another file, or delete it";
+            let reason = "it is of another command, or of another network, data, attack, seed, batch \
+                          size, mask or budgets; name another file, or delete it";
             return Err(refuse(reason.into()));
         }
         Err(_) => return Err(no_journal()),
@@ -200,13 +209,17 @@ impl Journal {
         self.known.is_empty()
     }
 
-    /// What was noted of a place, if anything was.
-    pub(super) fn recall<T: DeserializeOwned>(&self, place: (usize, usize)) -> Option<T> {
+    /// What was noted of a place, if anything was that reads as `T`.
+    pub fn recall<T: DeserializeOwned>(&self, place: (usize, usize)) -> Option<T> {
         serde_json::from_value(self.known.get(&place)?.clone()).ok()
     }
 
-    /// Notes a batch; where there is a file it is on the disk when this returns.
-    pub(super) fn note(&mut self, place: (usize, usize), record: &impl Serialize) -> Result<()> {
+    /// Notes a batch; where there is a file it is on the disk when this returns. Numbers that are not
+    /// finite are lost: JSON has none.
+    ///
+    /// # Errors
+    /// [`AttackError::Journal`] if the file cannot be written.
+    pub fn note(&mut self, place: (usize, usize), record: &impl Serialize) -> Result<()> {
         self.append(&Line { place, record })?;
         let value = serde_json::to_value(record).unwrap_or_default();
         self.known.insert(place, value);
