@@ -3,6 +3,7 @@
 
 pub use cure_attacks as attacks;
 pub use cure_data as data;
+pub use cure_geometry as geometry;
 pub use cure_network as network;
 pub use cure_report as report;
 pub use cure_tensor as tensor;

@@ -59,6 +59,7 @@ fn run(arguments: &Arguments) -> Outcome {
         Command::Attacks(options) => commands::attacks::run(options),
         Command::Objectives(options) => commands::objectives::run(options),
         Command::Curve(options) => commands::curve::run(general, options),
+        Command::Geometry(options) => commands::geometry::run(general, options),
         Command::Masking(options) => commands::masking::run(general, options),
         Command::Derivatives(options) => commands::derivatives::run(general, options),
         Command::Convert(options) => commands::convert::run(general, options),

@@ -159,6 +159,8 @@ pub(crate) enum Command {
     Objectives(commands::objectives::Options),
     /// Robust accuracy against ε, for one network or several, as a figure.
     Curve(commands::curve::Options),
+    /// Curvature of the loss around images: profiles, norms, alignment, bounds, sections.
+    Geometry(commands::geometry::Options),
     /// Whether gradients hide something: margins under PGD against margins under SPSA.
     Masking(commands::masking::Options),
     /// Write the derivatives CURE is made of, to check them against any other program.

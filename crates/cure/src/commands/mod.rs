@@ -9,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod derivatives;
 pub(crate) mod evaluate;
 pub(crate) mod finetune;
+pub(crate) mod geometry;
 pub(crate) mod masking;
 pub(crate) mod method;
 pub(crate) mod objectives;

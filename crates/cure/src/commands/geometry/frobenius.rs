@@ -1,0 +1,162 @@
+//! `cure geometry frobenius`: ‖H‖_F, and ‖Hz‖ along the gradient's signs (Figs 10 and 14).
+
+use clap::Args;
+use cure_geometry::{Frobenius, FrobeniusOptions, frobenius};
+use cure_report::Table;
+use cure_report::plot::{BarGroup, BarPlot};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+
+use super::arguments::{Common, OperatorArguments};
+use super::manifest::NetworkFacts;
+use super::measure;
+use super::operator::{Operator, unit};
+use super::report::{Report, exact, shown};
+use super::study::{Found, Group, Measured, Proceed, Study};
+use crate::arguments::General;
+use crate::failure::{Blame, Outcome};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Without --limit or --indices the first 100 images are measured. ‖H‖²_F = E‖Hz‖² over z ~ N(0, I), from
+--draws products with H an image. Over the course of a training: `--curvature-every` of cure train and
+cure finetune measures both, `cure runs compare RUN RUN --out FILE` draws them (Figs 10 and 14).")]
+pub(super) struct Options {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    operator: OperatorArguments,
+    /// Products with H an image.
+    #[arg(long, value_name = "N", default_value_t = FrobeniusOptions::default().draws)]
+    draws: usize,
+    /// Measure the directions that H stretches most exactly and draw from the others alone (Hutch++):
+    /// far narrower intervals where few eigenvalues matter.
+    #[arg(long)]
+    deflated: bool,
+}
+
+/// ‖H‖_F and ‖Hz‖ of each sample.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Norms {
+    operator: Operator,
+    draws: usize,
+    deflated: bool,
+}
+
+pub(super) fn run(general: &General, options: &Options) -> Outcome {
+    let operator = options.operator.parse(options.common.scale()?)?;
+    let study = Norms { operator, draws: options.draws, deflated: options.deflated };
+    measure::run(general, &options.common, study)
+}
+
+impl Norms {
+    fn options(&self, seed: u64) -> FrobeniusOptions {
+        FrobeniusOptions { draws: self.draws, deflated: self.deflated, seed }
+    }
+}
+
+impl Study for Norms {
+    type Row = Frobenius;
+
+    const NAME: &'static str = "frobenius";
+    const GROUP: usize = 16;
+    const DEFAULT_SAMPLES: usize = 100;
+
+    fn figures(&self, _indices: &[usize]) -> Vec<String> {
+        vec![Self::NAME.into()]
+    }
+
+    fn check(
+        &self,
+        networks: &[NetworkFacts],
+        _dimension: usize,
+        _samples: usize,
+    ) -> cure_geometry::Result<()> {
+        self.options(0).check()?;
+        networks.iter().try_for_each(|n| self.operator.check(n.piecewise_linear, n.classes))
+    }
+
+    fn measure(
+        &self,
+        group: &Group<'_>,
+        proceed: &mut Proceed<'_>,
+    ) -> cure_geometry::Result<Vec<Measured<Frobenius>>> {
+        let rows: Vec<usize> = (0..group.losses.samples()).collect();
+        let mut operator = self.operator.open(&group.losses, self.draws + 1)?;
+        let gradients = group.losses.gradients()?.gradients;
+        let (hessian, indices) = (operator.hessian(), &group.indices);
+        let options = self.options(group.seed);
+        let found = frobenius(hessian, &rows, indices, &gradients, &options, proceed)?;
+        let row = |found: Option<Frobenius>| match found {
+            Some(found) => Measured::Row(found),
+            None => Measured::left_out("H not finite"),
+        };
+        Ok(found.into_iter().map(row).collect())
+    }
+
+    fn report(&self, found: &Found<'_, Frobenius>) -> Outcome<Report> {
+        let manifest = found.manifest;
+        let how = self.operator.describe(manifest.scale);
+        let draws = match self.deflated {
+            true => format!(
+                "{} products an image, a third of them on what is left when the directions that H stretches most are taken out",
+                self.draws
+            ),
+            false => format!("{} random directions an image", self.draws),
+        };
+        let names = found.networks.iter().map(|network| network.facts.name.as_str());
+        let label = format!("mean over images ({})", unit(manifest.scale));
+        let mut text = Table::new(
+            format!("Curvature in two numbers ({}), {how}", manifest.images()),
+            ["network", "n", "‖H‖_F", "‖Hz‖ along the signs", "no gradient"],
+        );
+        let mut summaries = Vec::new();
+        let (mut norms, mut signs) = (Vec::new(), Vec::new());
+        for network in &found.networks {
+            let norm = network.mean(|row| Some(row.frobenius));
+            let sign = network.mean(|row| row.gradient_sign);
+            let flat = network.rows().filter(|row| row.gradient_sign.is_none()).count();
+            let name = network.facts.name.as_str();
+            let n = network.measured();
+            text = text.row([name.into(), n.into(), shown(norm), shown(sign), flat.into()]);
+            summaries.push(json!({
+                "measured": n,
+                "frobenius": norm,
+                "gradient_sign": sign,
+                "no_gradient": flat,
+            }));
+            norms.push(norm);
+            signs.push(sign);
+        }
+        let group = |name: &str, means: &[Option<cure_geometry::Mean>]| {
+            let value =
+                |mean: &Option<cure_geometry::Mean>| mean.map_or(f64::NAN, |mean| mean.mean);
+            let ends = |mean: &Option<cure_geometry::Mean>| {
+                mean.map_or((f64::NAN, f64::NAN), |mean| (mean.ci95[0], mean.ci95[1]))
+            };
+            BarGroup::new(name, means.iter().map(value)).with_error(means.iter().map(ends))
+        };
+        let figure = BarPlot::new("Curvature of the loss around images", label, names)
+            .group(group("‖H‖_F", &norms))
+            .group(group("‖Hz‖ along the gradient's signs", &signs))
+            .caption(format!(
+                "‖H‖_F from {draws}, and ‖Hz‖ for z = sign(∇ℓ)/‖sign(∇ℓ)‖₂: means over {} with 95 % \
+                 intervals of the mean. {how}.",
+                manifest.images()
+            ))
+            .draw()
+            .failed()?;
+        let columns = ["frobenius", "frobenius_low", "frobenius_high", "gradient_sign"];
+        Ok(Report {
+            figures: vec![(Self::NAME.into(), figure)],
+            samples: found.table(columns, |row| {
+                let [low, high] = row.ci95;
+                let values = [Some(row.frobenius), Some(low), Some(high), row.gradient_sign];
+                vec![values.map(exact).to_vec()]
+            }),
+            summaries,
+            details: Map::new(),
+            text: text.to_text(),
+        })
+    }
+}

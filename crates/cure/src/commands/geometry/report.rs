@@ -1,0 +1,247 @@
+//! What a study comes to: figures, rows, results in JSON and the text that is printed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cure_attacks::{Journal, Shard};
+use cure_geometry::Mean;
+use cure_report::{Cell, Figure, Table};
+use serde_json::{Map, Value, json};
+
+use super::manifest::{Manifest, NetworkFacts};
+use super::study::{Entry, Found, Measured, OfNetwork, Record, Study, groups};
+use crate::failure::{Blame, Failure, Outcome};
+use crate::output::write_json;
+
+/// What a study makes of its rows.
+pub(super) struct Report {
+    /// Figures under the names of their files.
+    pub(super) figures: Vec<(String, Figure)>,
+    /// A row or more for each sample.
+    pub(super) samples: Table,
+    /// What results say of each network.
+    pub(super) summaries: Vec<Value>,
+    /// What they say of all of them.
+    pub(super) details: Map<String, Value>,
+    /// What is printed.
+    pub(super) text: String,
+}
+
+/// The names of all files.
+pub(super) fn files<S: Study>(study: &S, indices: &[usize]) -> Vec<String> {
+    let figures = study.figures(indices);
+    let pictures =
+        figures.iter().flat_map(|stem| ["svg", "png", "csv"].map(|e| format!("{stem}.{e}")));
+    pictures.chain([rows_of(S::NAME), results_of(S::NAME)]).collect()
+}
+
+fn rows_of(name: &str) -> String {
+    format!("{name}-samples.csv")
+}
+
+fn results_of(name: &str) -> String {
+    format!("{name}.json")
+}
+
+/// Everything that journals know of a measurement; refused where a part is not done.
+pub(super) fn gather<'a, R: serde::Serialize + serde::de::DeserializeOwned>(
+    manifest: &'a Manifest,
+    size: usize,
+    parts: &[(Shard, &Journal)],
+) -> Outcome<Found<'a, R>> {
+    let count = manifest.indices.len();
+    let mut networks = Vec::with_capacity(manifest.networks.len());
+    for (position, facts) in manifest.networks.iter().enumerate() {
+        let mut slots: Vec<Option<Entry<R>>> = (0..count).map(|_| None).collect();
+        let mut seconds = 0.0;
+        for (shard, journal) in parts {
+            for (place, rows) in groups(count, *shard, size).iter().enumerate() {
+                let Some(record) = journal.recall::<Record<R>>((position, place)) else {
+                    return Err(Failure::Input(format!(
+                        "part {shard} is not finished: `{}` is not measured on all of its samples; \
+                         let its command come to its end first",
+                        facts.name
+                    )));
+                };
+                seconds += record.seconds;
+                for (&row, entry) in rows.iter().zip(record.samples) {
+                    slots[row] = Some(entry);
+                }
+            }
+        }
+        let samples: Vec<Entry<R>> = slots.into_iter().flatten().collect();
+        if samples.len() != count {
+            let found = samples.len();
+            return Err(Failure::Input(format!("{found} of {count} samples are measured")));
+        }
+        networks.push(OfNetwork { facts, samples, seconds });
+    }
+    Ok(Found { manifest, networks })
+}
+
+/// Writes all files; gives the text to print.
+pub(super) fn write<S: Study>(
+    study: &S,
+    found: &Found<'_, S::Row>,
+    folder: &Path,
+    json: Option<&Path>,
+) -> Outcome<String> {
+    let report = study.report(found)?;
+    std::fs::create_dir_all(folder).failed()?;
+    let mut text = report.text + &found.left_out_text();
+    for (stem, figure) in &report.figures {
+        for file in figure.save(folder, stem).failed()? {
+            text += &format!("{}\n", file.display());
+        }
+    }
+    let rows = folder.join(rows_of(S::NAME));
+    cure_report::write_atomically(&rows, report.samples.to_csv().as_bytes()).failed()?;
+    let results = found.results(&report.summaries, &report.details);
+    let own = folder.join(results_of(S::NAME));
+    for path in [Some(own.as_path()), json].into_iter().flatten() {
+        write_json(path, &results)?;
+    }
+    text += &format!("{}\n{}\n", rows.display(), own.display());
+    text.extend(json.map(|path| format!("{}\n", path.display())));
+    Ok(text)
+}
+
+impl<R> Found<'_, R> {
+    fn results(&self, summaries: &[Value], details: &Map<String, Value>) -> Map<String, Value> {
+        let mut results = self.manifest.head.clone();
+        results.insert("measurement".into(), self.manifest.study.as_str().into());
+        results.insert("scale".into(), json!(self.manifest.scale));
+        results.insert("dimension".into(), self.manifest.dimension().into());
+        results.insert("options".into(), self.manifest.options.clone());
+        let networks = self.networks.iter().zip(summaries).map(|(network, summary)| {
+            let NetworkFacts { name, identity, classes, piecewise_linear } = network.facts;
+            let mut entry = Map::new();
+            entry.insert("name".into(), json!(name));
+            entry.extend(identity.clone());
+            entry.insert("classes".into(), json!(classes));
+            entry.insert("piecewise_linear".into(), json!(piecewise_linear));
+            entry.insert("n".into(), network.samples.len().into());
+            entry.insert("misclassified".into(), network.misclassified().into());
+            entry.insert("left_out".into(), json!(network.left_out()));
+            entry.insert("summary".into(), summary.clone());
+            entry.insert("seconds".into(), json!((1e3 * network.seconds).round() / 1e3));
+            Value::Object(entry)
+        });
+        results.insert("networks".into(), networks.collect());
+        results.extend(details.clone());
+        results
+    }
+
+    /// A line for each network of which samples are left out.
+    fn left_out_text(&self) -> String {
+        let line = |network: &OfNetwork<'_, R>| {
+            let reasons = network.left_out();
+            let all: usize = reasons.values().sum();
+            let each: Vec<String> =
+                reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            (all > 0).then(|| {
+                let (name, n) = (&network.facts.name, network.samples.len());
+                format!("{name}: {all} of {n} left out: {}\n", each.join("; "))
+            })
+        };
+        self.networks.iter().filter_map(line).collect()
+    }
+
+    /// The table of samples: `columns` besides those that every study has, and for each row its lines.
+    pub(super) fn table<'s>(
+        &self,
+        columns: impl IntoIterator<Item = &'s str>,
+        lines: impl Fn(&R) -> Vec<Vec<Cell>>,
+    ) -> Table {
+        let shared = ["network", "index", "label", "predicted", "loss", "left_out"];
+        let mut table = Table::new("", shared.into_iter().chain(columns));
+        for network in &self.networks {
+            for sample in &network.samples {
+                let (lines, reason) = match &sample.found {
+                    Measured::Row(row) => (lines(row), ""),
+                    Measured::LeftOut(reason) => (vec![Vec::new()], reason.as_str()),
+                };
+                for line in lines {
+                    let shared = [
+                        Cell::from(network.facts.name.as_str()),
+                        Cell::from(sample.index),
+                        Cell::from(sample.label),
+                        Cell::from(sample.predicted),
+                        exact(sample.loss),
+                        Cell::from(reason),
+                    ];
+                    table = table.row(shared.into_iter().chain(line));
+                }
+            }
+        }
+        table
+    }
+}
+
+impl<R> OfNetwork<'_, R> {
+    /// What was found, sample by sample.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &R> {
+        self.entries().map(|(_, row)| row)
+    }
+
+    /// The same with the samples.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Entry<R>, &R)> {
+        self.samples.iter().filter_map(|entry| match &entry.found {
+            Measured::Row(row) => Some((entry, row)),
+            Measured::LeftOut(_) => None,
+        })
+    }
+
+    /// Samples left out by reason.
+    pub(super) fn left_out(&self) -> BTreeMap<&str, usize> {
+        let mut reasons = BTreeMap::new();
+        for entry in &self.samples {
+            if let Measured::LeftOut(reason) = &entry.found {
+                *reasons.entry(reason.as_str()).or_default() += 1;
+            }
+        }
+        reasons
+    }
+
+    /// Samples that are measured.
+    pub(super) fn measured(&self) -> usize {
+        self.rows().count()
+    }
+
+    fn misclassified(&self) -> usize {
+        self.samples.iter().filter(|entry| entry.predicted != entry.label).count()
+    }
+
+    /// The mean of a value over the rows that have it.
+    pub(super) fn mean(&self, value: impl Fn(&R) -> Option<f64>) -> Option<Mean> {
+        Mean::of(&self.rows().filter_map(value).collect::<Vec<_>>())
+    }
+}
+
+/// A number with every digit, for CSV.
+pub(super) fn exact(value: Option<f64>) -> Cell {
+    value.map_or(Cell::Missing, |value| Cell::Number(value, 17))
+}
+
+/// A mean and its interval as they are read.
+pub(super) fn shown(mean: Option<Mean>) -> Cell {
+    match mean {
+        Some(Mean { mean, n: 1, .. }) => number(mean).into(),
+        Some(Mean { mean, ci95: [low, high], .. }) => {
+            Cell::from(format!("{} ({} – {})", number(mean), number(low), number(high)))
+        }
+        None => Cell::Missing,
+    }
+}
+
+/// Four digits that count.
+pub(super) fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
+    let exponent = value.abs().log10().floor() as i32;
+    match exponent {
+        -3..=4 => format!("{value:.*}", (3 - exponent).max(0) as usize),
+        _ => format!("{value:.2e}"),
+    }
+}
