@@ -1,0 +1,237 @@
+//! `cure geometry surface`: −ℓ in the plane of r and v (Figs 3, 8 and 13).
+
+use clap::Args;
+use cure_report::plot::{ContourPlot, Grid, PanelFigure, SurfacePlot};
+use cure_report::{Cell, Figure, Table};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+
+use super::super::arguments::Common;
+use super::super::manifest::NetworkFacts;
+use super::super::measure;
+use super::super::operator::unit;
+use super::super::report::{Report, exact, number, shown};
+use super::super::study::{Found, Group, Measured, OfNetwork, Proceed, Setting, Study};
+use super::{Cut, SectionArguments, columns, panel_size, stems};
+use crate::arguments::General;
+use crate::failure::{Blame, Outcome};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Without --limit or --indices the first 3 images are shown. r points to the nearest point of the decision
+boundary that the attack finds, v is random and orthogonal to it, the same for every network. For each
+image there are two figures, surface-INDEX in three dimensions and contour-INDEX, with a panel a network,
+one span and one range of values for all. Pixels may leave [0, 1] in them, as in the paper's.")]
+pub(in super::super) struct Options {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    section: SectionArguments,
+    /// Places along each axis: N² passes an image and network.
+    #[arg(long, value_name = "N", default_value_t = 61)]
+    points: usize,
+}
+
+/// ℓ in each sample's plane.
+#[derive(Serialize, Deserialize)]
+pub(in super::super) struct Surfaces {
+    #[serde(flatten)]
+    cut: Cut,
+}
+
+/// A sample's.
+#[derive(Serialize, Deserialize)]
+pub(in super::super) struct Row {
+    /// How far along r the boundary is.
+    distance: f64,
+    /// ℓ where it is finite: places along v, and for each those along r.
+    losses: Vec<Option<f64>>,
+    /// Points of the plane where no image is.
+    outside: usize,
+}
+
+pub(in super::super) fn run(general: &General, options: &Options) -> Outcome {
+    let study = Surfaces { cut: Cut::parse(&options.section, options.points)? };
+    measure::run(general, &options.common, study)
+}
+
+/// The networks that have a section of a sample.
+type Shown<'r> = Vec<(&'r str, &'r Row)>;
+
+impl Study for Surfaces {
+    type Row = Row;
+
+    const NAME: &'static str = "surface";
+    const GROUP: usize = 1;
+    const DEFAULT_SAMPLES: usize = 3;
+
+    fn figures(&self, indices: &[usize]) -> Vec<String> {
+        [stems("surface", indices), stems("contour", indices)].concat()
+    }
+
+    fn check(
+        &self,
+        networks: &[NetworkFacts],
+        dimension: usize,
+        _samples: usize,
+    ) -> cure_geometry::Result<()> {
+        self.cut.check(networks, dimension)
+    }
+
+    fn prepare(&mut self, setting: &Setting<'_>) -> Outcome {
+        self.cut.prepare(setting)
+    }
+
+    fn measure(
+        &self,
+        group: &Group<'_>,
+        proceed: &mut Proceed<'_>,
+    ) -> cure_geometry::Result<Vec<Measured<Row>>> {
+        self.cut.measure(group, proceed, |plane, section| {
+            let finite = |loss: f64| Some(loss).filter(|loss| loss.is_finite());
+            Ok(Row {
+                distance: plane.distance,
+                losses: section.losses.into_iter().map(finite).collect(),
+                outside: section.outside,
+            })
+        })
+    }
+
+    fn report(&self, found: &Found<'_, Row>) -> Outcome<Report> {
+        let mut text = Table::new(
+            format!("Loss surfaces ({})", found.manifest.images()),
+            ["network", "n", "distance along r", "largest ℓ shown"],
+        );
+        let mut summaries = Vec::new();
+        for network in &found.networks {
+            let distance = network.mean(|row| Some(row.distance));
+            let most = network.mean(|row| row.range().map(|(_, most)| most));
+            let cells = [shown(distance), shown(most)];
+            let head = [Cell::from(network.facts.name.as_str()), network.measured().into()];
+            text = text.row(head.into_iter().chain(cells));
+            summaries.push(json!({
+                "measured": network.measured(), "distance": distance, "largest_loss": most,
+            }));
+        }
+        let mut figures = Vec::new();
+        for (sample, index) in found.manifest.indices.iter().enumerate() {
+            let rows = rows_of(found, sample);
+            if rows.is_empty() {
+                continue;
+            }
+            figures.push((format!("surface-{index}"), self.draw(found, sample, &rows, true)?));
+            figures.push((format!("contour-{index}"), self.draw(found, sample, &rows, false)?));
+        }
+        let mut details = Map::new();
+        details.insert("axis".into(), json!(self.cut.axis()));
+        let columns = ["distance", "least", "largest", "missing", "outside"];
+        Ok(Report {
+            figures,
+            samples: found.table(columns, |row| {
+                let range = row.range();
+                let missing = row.losses.iter().filter(|loss| loss.is_none()).count();
+                vec![vec![
+                    exact(Some(row.distance)),
+                    exact(range.map(|(least, _)| least)),
+                    exact(range.map(|(_, most)| most)),
+                    missing.into(),
+                    row.outside.into(),
+                ]]
+            }),
+            summaries,
+            details,
+            text: text.to_text(),
+        })
+    }
+}
+
+impl Surfaces {
+    /// All networks' panels of a sample, in space or as contours.
+    fn draw(
+        &self,
+        found: &Found<'_, Row>,
+        sample: usize,
+        rows: &Shown<'_>,
+        in_space: bool,
+    ) -> Outcome<Figure> {
+        let manifest = found.manifest;
+        let index = manifest.indices[sample];
+        let label = found.networks.first().map_or(0, |network| network.samples[sample].label);
+        let unit = unit(manifest.scale);
+        let ranges = rows.iter().filter_map(|(_, row)| row.range());
+        let (least, most) = ranges
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), range| {
+                (low.min(range.0), high.max(range.1))
+            });
+        let title = format!("−ℓ around image {index}, class {}", manifest.class(label));
+        let distances = rows.iter().map(|(name, row)| format!("{name} {}", number(row.distance)));
+        let distances: Vec<String> = distances.collect();
+        let mut panels =
+            PanelFigure::new(title, columns(rows.len())).colour_bar("−ℓ", -most, -least);
+        for (name, row) in rows {
+            panels = panels.panel(*name, self.panel(row, (-most, -least), rows.len(), in_space)?);
+        }
+        panels
+            .caption(format!(
+                "The negative loss at x + a·r + b·v: r towards the nearest point of the boundary \
+                 that {} finds, v random and orthogonal to it, seed {}; lengths are ℓ2 over {unit}. \
+                 One range of values for all networks. Distance to the boundary: {}. The networks are \
+                 evaluated where pixels leave [0, 1] too.",
+                self.cut.attack,
+                manifest.head["seed"],
+                distances.join(", "),
+            ))
+            .draw()
+            .failed()
+    }
+
+    fn panel(
+        &self,
+        row: &Row,
+        range: (f64, f64),
+        panels: usize,
+        in_space: bool,
+    ) -> Outcome<Figure> {
+        let axis = self.cut.axis();
+        let heights = row.losses.iter().map(|loss| loss.map_or(f64::NAN, |loss| -loss)).collect();
+        let grid = Grid::new(axis.clone(), axis, heights).failed()?;
+        let (width, height) = panel_size(panels);
+        if in_space {
+            return SurfacePlot::new("", "along r", "along v", "−ℓ")
+                .grid(grid)
+                .range(range.0, range.1)
+                .point("image", 0.0, 0.0)
+                .without_colour_bar()
+                .size(width, height)
+                .draw()
+                .failed();
+        }
+        ContourPlot::new("", "along r", "along v", "−ℓ")
+            .grid(grid)
+            .range(range.0, range.1)
+            .point("image", 0.0, 0.0)
+            .point("nearest point of the boundary", row.distance, 0.0)
+            .without_colour_bar()
+            .equal_axes()
+            .size(width, height)
+            .draw()
+            .failed()
+    }
+}
+
+impl Row {
+    /// The least and the largest loss.
+    fn range(&self) -> Option<(f64, f64)> {
+        let mut finite = self.losses.iter().flatten().copied();
+        let first = finite.next()?;
+        Some(finite.fold((first, first), |(low, high), loss| (low.min(loss), high.max(loss))))
+    }
+}
+
+fn rows_of<'r>(found: &'r Found<'_, Row>, sample: usize) -> Shown<'r> {
+    let row = |network: &'r OfNetwork<'_, Row>| match &network.samples[sample].found {
+        Measured::Row(row) => Some((network.facts.name.as_str(), row)),
+        Measured::LeftOut(_) => None,
+    };
+    found.networks.iter().filter_map(row).collect()
+}
