@@ -167,6 +167,20 @@ fn samples_nobody_can_measure_are_counted() {
 }
 
 #[test]
+fn results_go_where_they_are_asked_to() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("new");
+    let copy = out.join("copy.json");
+    let (place, json) = (out.display(), copy.display());
+    let base = format!("geometry frobenius --limit 2 --draws 4 {NETWORKS} --out {place} --json");
+    cure(TRAINED.path(), &format!("{base} {json}"));
+    assert_eq!(json_of(&copy), json_of(&out.join("frobenius.json")));
+    let output = output(TRAINED.path(), &format!("{base} {}", out.join("frobenius.png").display()));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("has this name"));
+}
+
+#[test]
 fn results_depend_on_neither_batch_size_nor_threads() {
     for command in ["frobenius --limit 5 --draws 6", "bounds --limit 5", "profile --limit 2"] {
         let (one, _) = geometry(&format!("{command} --batch 1 --threads 1"));

@@ -138,12 +138,15 @@ impl Study for Examples {
             }));
         }
         let examples = examples(found)?;
-        let mut grid =
-            ImageGrid::adversarial(format!("What {} makes of images", self.attack), &examples)
-                .failed()?;
+        let mut grid = ImageGrid::adversarial(
+            format!("What {} makes of images", self.attack.name()),
+            &examples,
+        )
+        .failed()?;
         grid.caption = format!(
-            "From {}. {} The confidence is the predicted class's.",
+            "From {}, by {}. {} The confidence is the predicted class's.",
             manifest.images(),
+            self.attack,
             grid.caption
         );
         let figure = grid.draw().failed()?;

@@ -1,7 +1,7 @@
 //! One way through every measurement: groups of samples, network by network, each noted in the
 //! journal as soon as it is done.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cure_attacks::{Journal, Shard};
 use cure_data::Dataset;
@@ -15,7 +15,7 @@ use super::report;
 use super::study::{Entry, Group, Measured, Record, Setting, Study, groups};
 use crate::arguments::General;
 use crate::failure::{Blame, Failure, Outcome};
-use crate::output::{check_folder, check_outputs, print, write_json};
+use crate::output::{print, write_json};
 use crate::{interrupt, progress};
 
 /// Where groups that are done wait for the others.
@@ -60,14 +60,12 @@ fn check_places<S: Study>(
     data: &Dataset,
     inputs: &[&Path],
 ) -> Outcome {
-    let files = match shard {
+    let mut files = match shard {
         Some(_) => vec![COMMAND.to_owned()],
         None => report::files(study, data.indices()),
     };
-    let files: Vec<&str> = files.iter().map(String::as_str).chain([JOURNAL]).collect();
-    check_folder(&common.out, &files, inputs)?;
-    let json: Vec<&Path> = common.json.iter().map(PathBuf::as_path).collect();
-    check_outputs(&json, inputs)
+    files.push(JOURNAL.to_owned());
+    report::check_places(files, &common.out, common.json.as_deref(), inputs)
 }
 
 /// What stopped a measurement.

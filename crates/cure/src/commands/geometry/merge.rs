@@ -11,7 +11,7 @@ use super::measure::{COMMAND, JOURNAL};
 use super::study::Study;
 use super::{alignment, boundary, bounds, frobenius, gallery, profile, report, surface};
 use crate::failure::{Blame, Failure, Outcome};
-use crate::output::{check_folder, check_outputs, print};
+use crate::output::print;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -154,9 +154,7 @@ fn join<S: Study>(options: &Options, parts: &[Part<'_>]) -> Outcome {
         .collect();
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
     let files = report::files(&study, &manifest.indices);
-    check_folder(&options.out, &files.iter().map(String::as_str).collect::<Vec<_>>(), &inputs)?;
-    let json: Vec<&Path> = options.json.iter().map(PathBuf::as_path).collect();
-    check_outputs(&json, &inputs)?;
+    report::check_places(files, &options.out, options.json.as_deref(), &inputs)?;
 
     let mut journals = Vec::with_capacity(parts.len());
     for part in parts {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::manifest::{Manifest, NetworkFacts};
 use super::study::{Entry, Found, Measured, OfNetwork, Record, Study, groups};
 use crate::failure::{Blame, Failure, Outcome};
-use crate::output::write_json;
+use crate::output::{check_folder, check_outputs, write_json};
 
 /// What a study makes of its rows.
 pub(super) struct Report {
@@ -41,6 +41,33 @@ fn rows_of(name: &str) -> String {
 
 fn results_of(name: &str) -> String {
     format!("{name}.json")
+}
+
+/// Refuses, before any work is done for them, files that cannot be written or would replace something
+/// else: those of a study, or of a shard of it, and `--json`, which may lie in the same folder.
+pub(super) fn check_places(
+    files: Vec<String>,
+    folder: &Path,
+    json: Option<&Path>,
+    inputs: &[&Path],
+) -> Outcome {
+    let mut files = files;
+    let beside = json.filter(|json| json.parent() == Some(folder)).and_then(Path::file_name);
+    match (beside.map(|name| name.to_string_lossy().into_owned()), json) {
+        // The same results twice are one file.
+        (Some(name), _) if name.ends_with(".json") && files.contains(&name) => {}
+        (Some(name), _) if files.contains(&name) => {
+            return Err(Failure::Input(format!(
+                "--json {}: another file of {} has this name; name another",
+                name,
+                folder.display()
+            )));
+        }
+        (Some(name), _) => files.push(name),
+        (None, Some(json)) => check_outputs(&[json], inputs)?,
+        (None, None) => {}
+    }
+    check_folder(folder, &files.iter().map(String::as_str).collect::<Vec<_>>(), inputs)
 }
 
 /// Everything that journals know of a measurement; refused where a part is not done.

@@ -156,7 +156,9 @@ impl Whole {
         }
         let is_positive = values().all(|value| value >= 0.0);
         let (plot, axis) = match is_positive && places < manifest.dimension() {
-            true => (plot.log_y().x_step(1.0), "logarithmic"),
+            true => {
+                (plot.log_y().x_step(1.0), "logarithmic, and bands that reach 0 end at its edge")
+            }
             false => (plot.signed_log_y(decade(largest)), "linear near 0 and logarithmic beyond"),
         };
         let made = if self.is_exact() { "" } else { ", made symmetric" };

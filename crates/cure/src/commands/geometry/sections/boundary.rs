@@ -13,7 +13,7 @@ use super::super::measure;
 use super::super::operator::unit;
 use super::super::report::{Report, exact, number, shown};
 use super::super::study::{Found, Group, Measured, OfNetwork, Proceed, Setting, Study};
-use super::{Cut, SectionArguments, columns, panel_size, stems};
+use super::{Cut, SectionArguments, absent, columns, panel_size, stems};
 use crate::arguments::General;
 use crate::failure::{Blame, Outcome};
 
@@ -229,11 +229,12 @@ impl Regions {
         let figure = figure.caption(format!(
             "The predicted class at x + a·r + b·v: r towards the nearest point of the boundary that {} \
              finds, v random and orthogonal to it, seed {}; lengths are ℓ2 over {}. κ is the curvature \
-             of the boundary beside r. {}. The networks are evaluated where pixels leave [0, 1] too.",
+             of the boundary beside r. {}. The networks are evaluated where pixels leave [0, 1] too.{}",
             self.cut.attack,
             manifest.head["seed"],
             unit(manifest.scale),
             facts.join("; "),
+            absent(found, sample),
         ));
         figure.draw().failed().map(Some)
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::NearestArguments;
 use super::manifest::NetworkFacts;
-use super::study::{Group, Measured, Proceed, Setting};
+use super::study::{Found, Group, Measured, OfNetwork, Proceed, Setting};
 use crate::failure::{Blame, Failure, Outcome};
 
 #[derive(Args, Debug)]
@@ -121,6 +121,20 @@ fn two_digits(value: f64) -> f64 {
 /// The names of the figures `what-index`, one for each sample.
 pub(super) fn stems(what: &str, indices: &[usize]) -> Vec<String> {
     indices.iter().map(|index| format!("{what}-{index}")).collect()
+}
+
+/// A sentence on the networks that have no panel for a sample, if there are any.
+pub(super) fn absent<R>(found: &Found<'_, R>, sample: usize) -> String {
+    let reason = |network: &OfNetwork<'_, R>| match &network.samples[sample].found {
+        Measured::Row(_) => None,
+        Measured::LeftOut(reason) => Some(format!("{} ({reason})", network.facts.name)),
+    };
+    let names: Vec<String> = found.networks.iter().filter_map(reason).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" Without a panel: {}.", names.join(", "))
+    }
 }
 
 /// Width and height of each of so many panels side by side.

@@ -12,7 +12,7 @@ use super::super::measure;
 use super::super::operator::unit;
 use super::super::report::{Report, exact, number, shown};
 use super::super::study::{Found, Group, Measured, OfNetwork, Proceed, Setting, Study};
-use super::{Cut, SectionArguments, columns, panel_size, stems};
+use super::{Cut, SectionArguments, absent, columns, panel_size, stems};
 use crate::arguments::General;
 use crate::failure::{Blame, Outcome};
 
@@ -175,11 +175,12 @@ impl Surfaces {
             .caption(format!(
                 "The negative loss at x + a·r + b·v: r towards the nearest point of the boundary \
                  that {} finds, v random and orthogonal to it, seed {}; lengths are ℓ2 over {unit}. \
-                 One range of values for all networks. Distance to the boundary: {}. The networks are \
-                 evaluated where pixels leave [0, 1] too.",
+                 One range of values for all networks. How far the attack went: {}. The networks are \
+                 evaluated where pixels leave [0, 1] too.{}",
                 self.cut.attack,
                 manifest.head["seed"],
                 distances.join(", "),
+                absent(found, sample),
             ))
             .draw()
             .failed()
@@ -210,7 +211,7 @@ impl Surfaces {
             .grid(grid)
             .range(range.0, range.1)
             .point("image", 0.0, 0.0)
-            .point("nearest point of the boundary", row.distance, 0.0)
+            .point("the attack's example", row.distance, 0.0)
             .without_colour_bar()
             .equal_axes()
             .size(width, height)
