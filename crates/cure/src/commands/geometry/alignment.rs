@@ -19,9 +19,9 @@ use crate::failure::{Blame, Outcome};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Without --limit or --indices the first 100 images are measured. u is the unit eigenvector of the
-algebraically largest eigenvalue of H, g the gradient of the loss. The paper has 0.43 before adversarial
-fine-tuning and 0.90 after it, over 1000 images of CIFAR-10; a random direction has 1/√d in the root of
-the mean square.")]
+algebraically largest eigenvalue of H, g the gradient of the loss. The paper has 0.43 before
+adversarial fine-tuning and 0.90 after it, over 1000 images of CIFAR-10; a random direction has
+1/√d in the root of the mean square.")]
 pub(super) struct Options {
     #[command(flatten)]
     common: Common,

@@ -18,9 +18,10 @@ use crate::failure::{Blame, Outcome};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --limit or --indices the first 100 images are measured. ‖H‖²_F = E‖Hz‖² over z ~ N(0, I), from
---draws products with H an image. Over the course of a training: `--curvature-every` of cure train and
-cure finetune measures both, `cure runs compare RUN RUN --out FILE` draws them (Figs 10 and 14).")]
+Without --limit or --indices the first 100 images are measured. ‖H‖²_F = E‖Hz‖² over z ~ N(0, I),
+from --draws products with H an image. Over the course of a training: `--curvature-every` of cure
+train and cure finetune measures both, `cure runs compare RUN RUN --out FILE` draws them (Figs 10
+and 14).")]
 pub(super) struct Options {
     #[command(flatten)]
     common: Common,

@@ -18,10 +18,10 @@ use crate::failure::{Blame, Outcome};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --limit or --indices the first 5 images are shown, each for every network: the image, what the
-attack adds to it (magnified, the factor written beneath), the sum, and the predictions with their
-confidences. Images that a network misclassifies as they are, or that the attack leaves standing, are
-counted and not shown.")]
+Without --limit or --indices the first 5 images are shown, each for every network: the image,
+what the attack adds to it (magnified, the factor written beneath), the sum, and the predictions
+with their confidences. Images that a network misclassifies as they are, or that the attack
+leaves standing, are counted and not shown.")]
 pub(super) struct Options {
     #[command(flatten)]
     common: Common,

@@ -22,12 +22,13 @@ use crate::failure::Outcome;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --limit or --indices the first 100 images are measured. The theorem is about a loss of two
-classes, for which t = log 2 is the boundary, and about its quadratic model; beside it stand the model's
-exact minimum and the distance of the attack's adversarial example. Where a bound does not hold, the
-loss bends otherwise than its model, or the boundary lies beyond t; the table counts which. The bounds
-are curvature at one point, so --operator exact and a small --h are the theorem's H; a larger --h is
-the neighbourhood's, and then H is not linear: the model may leave its bounds.")]
+Without --limit or --indices the first 100 images are measured. The theorem is about a loss of
+two classes, for which t = log 2 is the boundary, and about its quadratic model; beside it stand
+the model's exact minimum and the distance of the attack's adversarial example. Where a bound
+does not hold, the loss bends otherwise than its model, or the boundary lies beyond t; the table
+counts which. The bounds are curvature at one point, so --operator exact and a small --h are the
+theorem's H; a larger --h is the neighbourhood's, and then H is not linear: the model may leave
+its bounds.")]
 pub(super) struct Options {
     #[command(flatten)]
     common: Common,

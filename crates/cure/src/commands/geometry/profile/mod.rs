@@ -24,11 +24,11 @@ The paper's Figs 2, 9 and 12:
   cure geometry profile --weights original=net.pt --weights CURE=runs/cure/weights.safetensors \\
       --normalize cifar10 --data cifar10:DIR --limit 100 --h 0.5 --out profile
 
-Without --limit or --indices the first 20 images are measured. All d eigenvalues cost d products with
-H an image (3072 for CIFAR-10) and a d × d matrix a thread; --operator exact gives those of a piecewise
-linear network, of which K − 1 at most are not 0, in K + 1 passes. --top and --bottom cost --steps
-products an image at most, --density --probes times --steps. Files are profile.*, ends.*, density.* or
-sweep.* of DIR.")]
+Without --limit or --indices the first 20 images are measured. All d eigenvalues cost d products
+with H an image (3072 for CIFAR-10) and a d × d matrix a thread; --operator exact gives those of
+a piecewise linear network, of which K − 1 at most are not 0, in K + 1 passes. --top and --bottom
+cost --steps products an image at most, --density --probes times --steps. Files are profile.*,
+ends.*, density.* or sweep.* of DIR.")]
 pub(super) struct Options {
     #[command(flatten)]
     common: Common,

@@ -19,11 +19,12 @@ use crate::failure::{Blame, Outcome};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --limit or --indices the first 3 images are shown, each as boundary-INDEX with a panel a network.
-r points to the nearest point of the decision boundary that the attack finds, v is random and orthogonal
-to it, the same for every network. The boundary beside the image is followed along v and a parabola
-fitted to it: its curvature κ is over 0 where the boundary bends away from the image and below 0 where it
-bends around it. Flatness is how far the boundary is from its best straight line.")]
+Without --limit or --indices the first 3 images are shown, each as boundary-INDEX with a panel a
+network. r points to the nearest point of the decision boundary that the attack finds, v is
+random and orthogonal to it, the same for every network. The boundary beside the image is
+followed along v and a parabola fitted to it: its curvature κ is over 0 where the boundary bends
+away from the image and below 0 where it bends around it. Flatness is how far the boundary is
+from its best straight line.")]
 pub(in super::super) struct Options {
     #[command(flatten)]
     common: Common,

@@ -18,10 +18,11 @@ use crate::failure::{Blame, Outcome};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --limit or --indices the first 3 images are shown. r points to the nearest point of the decision
-boundary that the attack finds, v is random and orthogonal to it, the same for every network. For each
-image there are two figures, surface-INDEX in three dimensions and contour-INDEX, with a panel a network,
-one span and one range of values for all. Pixels may leave [0, 1] in them, as in the paper's.")]
+Without --limit or --indices the first 3 images are shown. r points to the nearest point of the
+decision boundary that the attack finds, v is random and orthogonal to it, the same for every
+network. For each image there are two figures, surface-INDEX in three dimensions and
+contour-INDEX, with a panel a network, one span and one range of values for all. Pixels may leave
+[0, 1] in them, as in the paper's.")]
 pub(in super::super) struct Options {
     #[command(flatten)]
     common: Common,
