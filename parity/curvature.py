@@ -90,7 +90,7 @@ def whole_spectrum(options, image, label, index):
         model = ["--weights", folder / "smooth.pt", "--model", f"cnn+softplus={BETA:g}"]
         where = ["--normalize", "none", "--indices", f"{index}..{index + 1}"]
         run(options, *model, *where, "--operator", "exact", "--out", folder / "out")
-        found = [float(row["y"]) for row in rows(folder / "out" / "profile.csv")]
+        found = [float(row["mean"]) for row in rows(folder / "out" / "profile.csv")]
     network = network.double()
 
     def loss(x):

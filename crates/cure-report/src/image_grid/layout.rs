@@ -2,13 +2,13 @@
 
 use super::{
     CHARACTER, FONT, GAP, GridCell, GridRow, ImageGrid, LARGEST_SIDE, LINE, ROW_WRAP, SHOWN_SIDE,
-    text_width,
+    TITLE, text_width,
 };
 use crate::ReportError;
 use crate::image::Image;
 use crate::text::{clean, wrap};
 
-/// Sizes shared by the two pictures.
+/// Sizes.
 pub(super) struct Layout {
     pub(super) factor: usize,
     /// Width of the widest image of each column, magnified; 0 without images.
@@ -90,6 +90,6 @@ impl Layout {
     }
 
     pub(super) fn title_wrap(&self) -> usize {
-        (self.width / (CHARACTER * 18.0)).floor().max(1.0) as usize
+        (self.width / (CHARACTER * f64::from(TITLE))).floor().max(1.0) as usize
     }
 }

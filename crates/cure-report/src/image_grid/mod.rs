@@ -2,25 +2,25 @@
 
 mod adversarial;
 mod layout;
+mod picture;
 
 pub use adversarial::{AdversarialExample, Prediction};
 
-use std::fmt::Write;
-
-use crate::figure::svg_opening;
-use crate::image::{Image, encode_png};
-use crate::text::{add_sentence, clean, csv_record, wrap, xml};
+use crate::image::Image;
+use crate::text::{add_sentence, csv_record};
 use crate::{Figure, ReportError};
-use layout::Layout;
+use picture::Picture;
 
 /// Side, in pixels, that images are magnified to when no factor is given.
 const SHOWN_SIDE: usize = 112;
-/// Largest accepted side of the grid in pixels.
-const LARGEST_SIDE: usize = 16_384;
-/// Pixels between cells of the PNG, and between everything in the SVG.
+/// Largest accepted side of the grid in pixels: the PNG takes memory for four times as many.
+const LARGEST_SIDE: usize = 8_000;
+/// Pixels between everything.
 const GAP: usize = 8;
 /// Font size of captions in pixels.
-const FONT: f64 = 15.0;
+const FONT: u32 = 15;
+/// Font size of the title.
+const TITLE: u32 = 18;
 const LINE: f64 = 20.0;
 /// Width of an average character in ems, on the generous side.
 const CHARACTER: f64 = 0.6;
@@ -94,19 +94,19 @@ impl ImageGrid {
         self
     }
 
-    /// Draws the grid: the SVG with its text, the PNG with the images alone.
+    /// Draws the grid.
     ///
     /// # Errors
     /// [`ReportError::GridSize`] when the picture would be too large,
     /// [`ReportError::Draw`] when a PNG cannot be encoded.
     pub fn draw(&self) -> Result<Figure, ReportError> {
-        let layout = Layout::of(self)?;
+        let picture = Picture::of(self)?;
         let alt = self.alt();
         Ok(Figure {
             title: self.title.clone(),
             caption: self.full_caption(),
-            svg: self.svg(&layout, &alt)?,
-            png: self.png(&layout)?,
+            svg: picture.svg(&alt)?,
+            png: picture.png(&self.title)?,
             csv: self.csv(),
             alt,
         })
@@ -114,99 +114,6 @@ impl ImageGrid {
 
     fn images(&self) -> impl Iterator<Item = &Image> {
         self.rows.iter().flat_map(|r| &r.cells).filter_map(|c| c.image.as_ref())
-    }
-
-    /// The images alone, on white.
-    fn png(&self, layout: &Layout) -> Result<Vec<u8>, ReportError> {
-        let factor = layout.factor;
-        let ends = |sides: &[usize]| sides.iter().map(|s| s + GAP).sum::<usize>() + GAP;
-        let (width, height) = (ends(&layout.image_widths), ends(&layout.image_heights));
-        let mut rgb = vec![255u8; 3 * width * height];
-        let mut top = GAP;
-        for (row, row_height) in self.rows.iter().zip(&layout.image_heights) {
-            let mut left = GAP;
-            for (cell, column_width) in row.cells.iter().zip(&layout.image_widths) {
-                if let Some(image) = &cell.image {
-                    let [_, rows, columns] = image.shape();
-                    for y in 0..rows * factor {
-                        for x in 0..columns * factor {
-                            let at = 3 * ((top + y) * width + left + x);
-                            let colour = image.colour(y / factor, x / factor);
-                            rgb[at..at + 3].copy_from_slice(&colour);
-                        }
-                    }
-                }
-                left += column_width + GAP;
-            }
-            top += row_height + GAP;
-        }
-        encode_png(width, height, &rgb)
-    }
-
-    fn svg(&self, layout: &Layout, alt: &str) -> Result<String, ReportError> {
-        let gap = GAP as f64;
-        let mut body = String::new();
-        let mut top = gap;
-        if !self.title.trim().is_empty() {
-            for line in wrap(&clean(&self.title), layout.title_wrap()) {
-                top += 1.25 * LINE;
-                push_text(&mut body, layout.width / 2.0, top - 7.0, 18.0, "middle", &line);
-            }
-            top += gap;
-        }
-        if self.columns.iter().any(|c| !c.trim().is_empty()) {
-            top += LINE;
-            let columns = layout.columns().zip(&layout.image_widths);
-            for (caption, ((left, width), &image)) in self.columns.iter().zip(columns) {
-                // Words stand to the left, so does what stands above them.
-                let (x, anchor) =
-                    if image > 0 { (left + width / 2.0, "middle") } else { (left, "start") };
-                push_text(&mut body, x, top - 5.0, FONT, anchor, caption);
-            }
-            top += gap / 2.0;
-        }
-        for (row, &image_height) in self.rows.iter().zip(&layout.image_heights) {
-            let height = image_height as f64;
-            let middle = |lines: usize| top + (height - LINE * lines as f64) / 2.0 + 15.0;
-            let caption = wrap(&clean(&row.caption), ROW_WRAP);
-            for (i, line) in caption.iter().enumerate() {
-                let baseline = middle(caption.len()) + LINE * i as f64;
-                push_text(&mut body, gap, baseline, FONT, "start", line);
-            }
-            for (cell, (left, width)) in row.cells.iter().zip(layout.columns()) {
-                let first = match &cell.image {
-                    Some(image) => {
-                        let [_, rows, columns] = image.shape();
-                        let (w, h) = (columns * layout.factor, rows * layout.factor);
-                        let x = left + (width - w as f64) / 2.0;
-                        // Infallible: writing to a String.
-                        let _ = write!(
-                            body,
-                            "<image x=\"{x:.1}\" y=\"{top:.1}\" width=\"{w}\" height=\"{h}\" \
-                             preserveAspectRatio=\"none\" image-rendering=\"optimizeSpeed\" \
-                             style=\"image-rendering:pixelated\" href=\"{}\"/>",
-                            image.data_uri()?
-                        );
-                        top + height + 16.0
-                    }
-                    None => middle(cell.lines.len()),
-                };
-                let (x, anchor) = match cell.image {
-                    Some(_) => (left + width / 2.0, "middle"),
-                    None => (left, "start"),
-                };
-                for (i, line) in cell.lines.iter().enumerate() {
-                    push_text(&mut body, x, first + LINE * i as f64, FONT, anchor, line);
-                }
-            }
-            top += layout.row_height(row, height) + gap;
-        }
-        let opening = svg_opening(layout.width.ceil(), top.ceil(), alt);
-        let family = "DejaVu Sans, Verdana, Liberation Sans, Arial, sans-serif";
-        Ok(format!(
-            "{opening} font-family=\"{family}\" fill=\"#1a1a1a\">\
-             <rect width=\"100%\" height=\"100%\" fill=\"white\"/>{body}</svg>"
-        ))
     }
 
     fn full_caption(&self) -> String {
@@ -251,17 +158,8 @@ impl ImageGrid {
     }
 }
 
-fn push_text(body: &mut String, x: f64, y: f64, size: f64, anchor: &str, text: &str) {
-    // Infallible: writing to a String.
-    let _ = write!(
-        body,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\">{}</text>",
-        xml(text)
-    );
-}
-
-fn text_width(text: &str, size: f64) -> f64 {
-    CHARACTER * size * text.chars().count() as f64
+fn text_width(text: &str, size: u32) -> f64 {
+    CHARACTER * f64::from(size) * text.chars().count() as f64
 }
 
 #[cfg(test)]
@@ -280,21 +178,24 @@ mod tests {
         (info.width, info.height, pixels)
     }
 
+    /// Pixels stay pixels, at twice the size of the SVG, and what is written stands in the PNG too.
     #[test]
-    fn the_png_is_the_nearest_neighbour_magnification() {
-        let figure = ImageGrid::new("t")
-            .row("a", [(image(0.2), String::new()), (image(0.4), String::new())])
-            .magnification(3)
-            .draw()
-            .unwrap();
-        let (width, height, pixels) = decode(figure.png());
-        assert_eq!((width as usize, height as usize), (3 * GAP + 12, 2 * GAP + 6));
+    fn the_png_has_images_and_words() {
+        let draw = |words: &str| {
+            let image = (image(0.4), words.to_string());
+            ImageGrid::new("t").row("", [image]).magnification(30).draw().unwrap()
+        };
+        let (width, _, pixels) = decode(draw("").png());
         let at = |x: usize, y: usize| pixels[3 * (y * width as usize + x)];
-        assert_eq!(at(0, 0), 255);
-        for (x, y, expected) in [(0, 0, 0), (2, 2, 0), (3, 0, 51), (2, 3, 51), (5, 5, 255)] {
-            assert_eq!(at(GAP + x, GAP + y), expected, "{x} {y}");
+        let left = 2 * GAP;
+        let top = (0..).find(|&y| at(left + 5, y) == 0).unwrap();
+        for (x, y, expected) in
+            [(2, 2, 0), (57, 57, 0), (62, 2, 102), (117, 57, 102), (62, 62, 255)]
+        {
+            assert_eq!(at(left + x, top + y), expected, "{x} {y}");
         }
-        assert_eq!(at(2 * GAP + 6 + 3, GAP), 102);
+        assert_eq!(at(left + 2, top + 62), 102);
+        assert_ne!(draw("one").png(), draw("two").png());
     }
 
     #[test]

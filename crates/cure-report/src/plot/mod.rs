@@ -186,7 +186,8 @@ fn svg_of(scene: &Scene, alt: &str) -> String {
     finish_svg(&svg, scene.width, scene.height, alt)
 }
 
-fn png_of(scene: &Scene, title: &str) -> Result<Vec<u8>, ReportError> {
+/// A scene as PNG, twice its size.
+pub(crate) fn png_of(scene: &Scene, title: &str) -> Result<Vec<u8>, ReportError> {
     kuva::RasterBackend::new()
         .with_scale((PNG_SCALE * OVERSAMPLING) as f32)
         .render_scene(scene)
