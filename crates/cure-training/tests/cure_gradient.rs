@@ -7,12 +7,12 @@ use std::path::Path;
 
 use common::smooth::network;
 use cure_network::weights::read;
-use cure_network::{Architecture, Family, Network, Normalization, Shortcut};
+use cure_network::{Architecture, Family, Network, Normalization, Scale, Shortcut};
 use cure_tensor::Tensor;
 use cure_tensor::ops::{self, Activation};
 use cure_training::{
-    BatchNormMode, CureOptions, Direction, EpochValues, Objective, SampleStreams, Scale,
-    StepOutcome, derivatives,
+    BatchNormMode, CureOptions, Direction, EpochValues, Objective, SampleStreams, StepOutcome,
+    derivatives,
 };
 
 const AT: EpochValues = EpochValues { h: 0.5, gamma: 0.7 };
