@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{GeometryError, Result, check_count};
 use crate::hessian::Hessian;
 use crate::linear::{add_scaled, dot, norm, orthogonalise, scaled};
+use crate::mean::student;
 use crate::random::{gaussian, stream};
 
 /// How ‖H‖_F is estimated.
@@ -88,17 +89,14 @@ pub fn frobenius(
         let is_finite = square.is_finite() && gradient_sign.is_none_or(f64::is_finite);
         found.push(is_finite.then(|| Frobenius {
             frobenius: square.sqrt(),
-            ci95: [-1.0, 1.0].map(|side| (square + side * Z * error).max(0.0).sqrt()),
+            ci95: [-1.0, 1.0].map(|side| (square + side * error).max(0.0).sqrt()),
             gradient_sign,
         }));
     }
     Ok(found)
 }
 
-/// The 0.975 quantile of the normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
-
-/// ‖H‖²_F and its standard error.
+/// ‖H‖²_F and half the width of its 95 % interval.
 fn squared(
     hessian: &mut dyn Hessian,
     row: usize,
@@ -119,8 +117,11 @@ fn squared(
             let mut left = image;
             orthogonalise(&mut left, &basis);
             let fresh = norm(&left);
+            if !length.is_finite() {
+                return Ok([f64::NAN; 2]);
+            }
             // What lies in the basis already is rounding.
-            if fresh > 1e-6 * length && fresh.is_finite() {
+            if fresh > 1e-6 * length {
                 basis.push(scaled(1.0 / fresh, &left));
             }
         }
@@ -140,7 +141,7 @@ fn squared(
     let mean = squares.iter().sum::<f64>() / rest as f64;
     let deviations: f64 = squares.iter().map(|square| (square - mean).powi(2)).sum();
     let error = (deviations / (rest - 1) as f64 / rest as f64).sqrt();
-    Ok([exact + mean, error])
+    Ok([exact + mean, student(rest - 1) * error])
 }
 
 fn along_signs(hessian: &mut dyn Hessian, row: usize, gradient: &[f64]) -> Result<Option<f64>> {

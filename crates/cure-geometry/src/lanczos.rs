@@ -3,7 +3,7 @@
 use crate::error::{GeometryError, Result, check_count};
 use crate::hessian::Hessian;
 use crate::krylov::{Krylov, Ritz, grow};
-use crate::linear::{add_scaled, norm};
+use crate::linear::{add_scaled, dot, norm};
 use crate::random::{gaussian, stream};
 
 /// How the ends of the spectrum are looked for.
@@ -16,7 +16,8 @@ pub struct LanczosOptions {
     /// Products with H at most, the check of the residuals not counted. Default 100.
     pub steps: usize,
     /// The residual ‖Hv − λv‖ that ends the search, as a share of the largest |λ|. Default 1e-4:
-    /// products come in f32.
+    /// products come in f32. An operator that is not symmetric has no such vectors: then the search
+    /// ends when no wanted eigenvalue moves by more than this over 4 steps.
     pub tolerance: f64,
     /// Seed of the first vectors. Default 0.
     pub seed: u64,
@@ -38,6 +39,8 @@ pub struct Eigenpair {
     /// ‖Hv − λv‖, from a product of its own: what the operator really does, whatever the method
     /// believes. A finite difference with a large h is not linear, and it shows here.
     pub residual: f64,
+    /// vᵀHv of the same product: λ of a linear operator.
+    pub quotient: f64,
 }
 
 /// The ends of a sample's spectrum.
@@ -49,7 +52,7 @@ pub struct Extremes {
     pub smallest: Vec<Eigenpair>,
     /// Products with H.
     pub steps: usize,
-    /// Whether every one came within the tolerance, as the method sees it.
+    /// Whether the search came to its end, as the method sees it.
     pub has_converged: bool,
     /// ‖T − Tᵀ‖/‖T‖ of H in the space that was looked at: 0 of a symmetric operator.
     pub asymmetry: f64,
@@ -92,6 +95,7 @@ pub fn extremes(
     let mut spaces: Vec<Krylov> =
         streams.iter_mut().map(|stream| Krylov::new(gaussian(stream, dimension))).collect();
     let mut is_done = vec![false; rows.len()];
+    let mut before: Vec<Vec<f64>> = vec![Vec::new(); rows.len()];
     for step in 0..steps {
         let active: Vec<usize> =
             (0..rows.len()).filter(|&i| !is_done[i] && !spaces[i].is_broken).collect();
@@ -110,18 +114,24 @@ pub fn extremes(
             if space.is_broken || !looks {
                 continue;
             }
-            is_done[i] = is_enough && has_converged(space, &space.ritz()?, options);
+            let ritz = space.ritz()?;
+            let wanted = wanted_values(&ritz, options);
+            is_done[i] = is_enough
+                && (has_converged(space, &ritz, options)
+                    || space.asymmetry() > options.tolerance
+                        && stands_still(&before[i], &wanted, &ritz, options));
+            before[i] = wanted;
             // An eigenvalue that the first vector has no part of is only seen by going on.
             if space.is_closed && !is_done[i] {
                 space.reopen(&mut streams[i]);
             }
         }
     }
-    let finish = |(&row, space): (&usize, &Krylov)| match space.is_broken {
+    let finish = |((&row, space), &is_done): ((&usize, &Krylov), &bool)| match space.is_broken {
         true => Ok(None),
-        false => finish(hessian, row, space, options),
+        false => finish(hessian, row, space, is_done, options),
     };
-    rows.iter().zip(&spaces).map(finish).collect()
+    rows.iter().zip(&spaces).zip(&is_done).map(finish).collect()
 }
 
 /// What the first vectors are drawn for.
@@ -181,6 +191,17 @@ fn positions(size: usize, options: &LanczosOptions) -> (Vec<usize>, Vec<usize>) 
     (largest, (0..size).take(options.smallest).collect())
 }
 
+fn wanted_values(ritz: &Ritz, options: &LanczosOptions) -> Vec<f64> {
+    let (largest, smallest) = positions(ritz.values.len(), options);
+    largest.into_iter().chain(smallest).map(|at| ritz.values[at]).collect()
+}
+
+fn stands_still(before: &[f64], now: &[f64], ritz: &Ritz, options: &LanczosOptions) -> bool {
+    let most = ritz.values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    let moved = before.iter().zip(now).map(|(before, now)| (before - now).abs());
+    before.len() == now.len() && moved.fold(0.0, f64::max) <= options.tolerance * most
+}
+
 fn has_converged(space: &Krylov, ritz: &Ritz, options: &LanczosOptions) -> bool {
     let (largest, smallest) = positions(space.len(), options);
     let most = ritz.values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
@@ -195,6 +216,7 @@ fn finish(
     hessian: &mut dyn Hessian,
     row: usize,
     space: &Krylov,
+    has_converged: bool,
     options: &LanczosOptions,
 ) -> Result<Option<Extremes>> {
     let ritz = space.ritz()?;
@@ -205,8 +227,9 @@ fn finish(
     let products = hessian.apply(&vec![row; vectors.len()], &vectors)?;
     let pair = |((at, vector), mut product): ((usize, Vec<f64>), Vec<f64>)| {
         let value = ritz.values[at];
+        let quotient = dot(&vector, &product);
         add_scaled(&mut product, -value, &vector);
-        Eigenpair { value, residual: norm(&product), vector }
+        Eigenpair { value, residual: norm(&product), quotient, vector }
     };
     let mut pairs: Vec<Eigenpair> =
         wanted.into_iter().zip(vectors).zip(products).map(pair).collect();
@@ -215,7 +238,7 @@ fn finish(
         largest: pairs,
         smallest,
         steps: space.len(),
-        has_converged: has_converged(space, &ritz, options),
+        has_converged,
         asymmetry: space.asymmetry(),
     }))
 }

@@ -119,6 +119,22 @@ impl<'a> Losses<'a> {
         self.tensor(rows.len(), values)
     }
 
+    /// Refuses a step of this length, in the declared scale, that pixels in f32 cannot take: along a
+    /// direction that all pixels share alike it must move each by many of f32's spacings.
+    pub(crate) fn check_step(&self, h: f64) -> Result<()> {
+        /// Spacings of f32 below 1: a step is then right to 1 %.
+        const SPACINGS: f64 = 25.0;
+        let smallest = self.units.iter().copied().fold(f64::INFINITY, f64::min);
+        let least = SPACINGS * f64::from(f32::EPSILON) / 2.0 * (self.dimension() as f64).sqrt();
+        if h * smallest >= least {
+            return Ok(());
+        }
+        let least = least / smallest;
+        let accepted =
+            format!("{least:.1e} or more: pixels in single precision take no shorter steps");
+        Err(GeometryError::setting("h", h, accepted))
+    }
+
     /// Directions in the declared scale, as directions in pixels: `[M, C, H, W]`.
     pub(crate) fn directions(&self, directions: &[Vec<f64>]) -> Result<Tensor> {
         let mut values = Vec::with_capacity(directions.len() * self.dimension());

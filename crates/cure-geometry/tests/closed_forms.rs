@@ -74,6 +74,21 @@ fn the_ends_of_the_spectrum_are_found() {
     }
 }
 
+/// Of an operator that is not symmetric the eigenvalues are those of its symmetric part, and the search
+/// ends though no vector has a small residual.
+#[test]
+fn a_twisted_operator() {
+    let mut hessian = Quadratic::new(&eigenvalues(), 2);
+    hessian.twist = 0.05;
+    let options = LanczosOptions { largest: 2, smallest: 1, tolerance: 1e-5, ..Default::default() };
+    let found = extremes(&mut hessian, &[0], &[3], &options, GO).unwrap().remove(0).unwrap();
+    assert!(found.has_converged && found.steps < 60 && found.asymmetry > 0.01, "{}", found.steps);
+    for (pair, expected) in found.largest.iter().chain(&found.smallest).zip([9.0, 5.0, -12.0]) {
+        assert!((pair.value - expected).abs() < 1e-3, "{} {expected}", pair.value);
+        assert!((pair.quotient - expected).abs() < 1e-3 && pair.residual > 0.01, "{pair:?}");
+    }
+}
+
 /// A space that H closes early is gone on from, so that zeros are found as well; and all d are.
 #[test]
 fn low_rank_and_whole_spectra() {
@@ -149,7 +164,8 @@ fn the_norm_is_within_its_interval() {
         let found: Vec<_> = found.into_iter().flatten().collect();
         let holds = |f: &&cure_geometry::Frobenius| f.ci95[0] <= expected && expected <= f.ci95[1];
         let held = found.iter().filter(holds).count();
-        assert!(held >= 85, "{deflated}: {held} of 100");
+        // Intervals of 95 % that are twice too wide would hold in all.
+        assert!((85..100).contains(&held), "{deflated}: {held} of 100");
         let width: f64 = found.iter().map(|f| f.ci95[1] - f.ci95[0]).sum();
         widths.push(width);
         for (found, g) in found.iter().zip(&gradients) {

@@ -49,9 +49,8 @@ fn a_linear_classifier() {
         let p = 1.0 / (1.0 + margin.exp());
         assert!((found.gradient / (p * norm(&w)) - 1.0).abs() < 1e-4);
         assert!((found.curvature.unwrap() / (p * (1.0 - p) * norm(&w).powi(2)) - 1.0).abs() < 1e-3);
-        // DeepFool's variant adds 1e-4 to each distance, besides the overshoot.
-        assert!((found.measured.unwrap() - exact).abs() < 2e-3 * exact + 2e-4);
-        assert!((found.crossing.unwrap() - exact).abs() < 2e-3 * exact + 2e-4);
+        assert!((found.measured.unwrap() / exact - 1.0).abs() < 1e-3);
+        assert!((found.crossing.unwrap() / exact - 1.0).abs() < 1e-3);
     }
 }
 
@@ -121,6 +120,44 @@ fn violations_say_why() {
     assert!(found.iter().any(|row| row.violation == Some(Violation::RisesFaster)), "{found:?}");
 }
 
+/// Two rivals that share what is left: ℓ is over log 2 before either is the likelier class, and an image
+/// just within has its boundary beyond what the theorem bounds.
+#[test]
+fn three_classes_pass_the_threshold_first() {
+    let mut network = perceptron(&[], Activation::Relu, 3, 1);
+    let image = images(1);
+    let logit: f32 = image.host().iter().map(|x| 0.1 * (x - 0.4) / 0.3).sum();
+    // 52 % for the label, 24 % for each of the others.
+    let bias = logit + (2.0f32 * 0.52 / 0.48).ln();
+    let weights = (0..60).map(|i| if i < 20 { 0.0 } else { 0.1 }).collect();
+    network.set_tensor(0, Tensor::new(&[3, 20], weights).unwrap()).unwrap();
+    network.set_tensor(1, Tensor::new(&[3], vec![bias, 0.0, 0.0]).unwrap()).unwrap();
+    let frozen = network.frozen().unwrap();
+    let found = rows(&frozen, image, vec![0]).remove(0);
+    assert_eq!(found.standing, Standing::Bounded);
+    assert_eq!(found.violation, Some(Violation::BoundaryBeyondThreshold), "{found:?}");
+    assert!(found.crossing.unwrap() < found.measured.unwrap() / 5.0, "{found:?}");
+}
+
+/// Attacks step beyond the boundary; what is measured ends there.
+#[test]
+fn an_overshoot_is_not_measured() {
+    let network = perceptron(&[], Activation::Relu, 2, 1);
+    let frozen = network.frozen().unwrap();
+    let labels = predicted(&frozen, &images(4));
+    let measured = |overshoot: f64| -> Vec<[f64; 2]> {
+        let attack = format!("deepfool:norm=l2,overshoot={overshoot}").parse().unwrap();
+        let losses = Losses::new(&frozen, images(4), labels.clone(), &[1.0], 3).unwrap();
+        let (mut hessian, options) = (Exact::new(&losses), BoundsOptions::default());
+        let found = bounds(&losses, &mut hessian, &[0, 1, 2, 3], &attack, &options, GO).unwrap();
+        found.iter().map(|row| [row.measured.unwrap(), row.attacked.unwrap()]).collect()
+    };
+    for (near, far) in measured(0.001).into_iter().zip(measured(0.2)) {
+        assert!((near[0] / far[0] - 1.0).abs() < 1e-3, "{near:?} {far:?}");
+        assert!(far[1] > 1.15 * far[0] && near[1] >= near[0], "{near:?} {far:?}");
+    }
+}
+
 /// Points at these distances from the middle, along the first pixel.
 fn along_a_pixel(distances: &[f64]) -> Tensor {
     let image = |&distance: &f64| {
@@ -154,6 +191,14 @@ fn boundaries_of_a_ball_and_of_a_plane() {
         assert!((found.curvature.unwrap() / expected - 1.0).abs() < 0.05, "{found:?}");
         assert!(found.residual.unwrap() < found.flatness.unwrap());
         assert!(found.curve.iter().all(|(_, a)| a.is_some()));
+    }
+    // Far beside the middle x + b·v is outside of the ball: there is no boundary to come to.
+    let losses = Losses::new(&ball, along_a_pixel(&[0.2]), vec![0], &[1.0], 7).unwrap();
+    let plane = planes(&losses, &[0], &deepfool(), 0).unwrap().remove(0).unwrap();
+    let options = BoundaryOptions { width: 2.0, ..Default::default() };
+    let found = boundary(&losses, &plane, &options).unwrap();
+    for (b, a) in found.curve {
+        assert_eq!(a.is_some(), 0.04 + b * b < 0.16, "{b}");
     }
     let network = perceptron(&[], Activation::Relu, 2, 1);
     let frozen = network.frozen().unwrap();

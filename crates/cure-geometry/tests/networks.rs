@@ -215,6 +215,8 @@ fn what_is_refused() {
         let error = FiniteDifference::new(&losses, Difference::Forward, h).err().unwrap();
         assert!(error.to_string().starts_with("h is "), "{error}");
     }
+    let error = FiniteDifference::new(&losses, Difference::Forward, 1e-6).err().unwrap();
+    assert!(error.to_string().contains("single precision"), "{error}");
     assert!(Losses::new(&frozen, images(2), labels.clone(), &[0.0], 4).is_err());
     assert!(Losses::new(&frozen, images(2), labels.clone(), &[1.0], 0).is_err());
     assert!(Losses::new(&frozen, images(2), vec![0], &[1.0], 4).is_err());

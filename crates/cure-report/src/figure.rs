@@ -42,6 +42,17 @@ impl Figure {
         self
     }
 
+    /// The SVG with its caption as a description: what a file says of itself wherever it ends up.
+    fn described(&self) -> String {
+        match self.svg.find("<svg").and_then(|at| Some(at + self.svg[at..].find('>')? + 1)) {
+            Some(at) if !self.caption.is_empty() && self.svg.as_bytes()[at - 2] != b'/' => {
+                let (opening, rest) = self.svg.split_at(at);
+                format!("{opening}<desc>{}</desc>{rest}", xml(&self.caption))
+            }
+            _ => self.svg.clone(),
+        }
+    }
+
     /// Writes `stem.svg`, `stem.png` and `stem.csv` into `folder`, which is made
     /// if it is missing, and returns their paths.
     ///
@@ -57,7 +68,8 @@ impl Figure {
             .map_err(|cause| ReportError::Write { path: folder.to_path_buf(), cause })?;
         let path = |extension| folder.join(format!("{stem}.{extension}"));
         let paths = [path("svg"), path("png"), path("csv")];
-        let contents = [self.svg.as_bytes(), &self.png, self.csv.as_bytes()];
+        let svg = self.described();
+        let contents = [svg.as_bytes(), &self.png, self.csv.as_bytes()];
         for (path, bytes) in paths.iter().zip(contents) {
             write_atomically(path, bytes)?;
         }
@@ -99,6 +111,16 @@ mod tests {
         assert_eq!(fs::read(&paths[1]).unwrap(), [1, 2]);
         assert_eq!(fs::read(&paths[2]).unwrap(), b"x\n");
         assert!(paths[2].ends_with("figures/curve.csv"));
+    }
+
+    #[test]
+    fn the_caption_is_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let svg = "<svg role=\"img\"><rect/></svg>".into();
+        let figure = Figure { caption: "a < b, seed 0".into(), svg, ..figure() };
+        let [svg, ..] = figure.save(folder.path(), "curve").unwrap();
+        let expected = "<svg role=\"img\"><desc>a &lt; b, seed 0</desc><rect/></svg>";
+        assert_eq!(fs::read_to_string(svg).unwrap(), expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::losses::Losses;
 
 /// Points looked at along each direction, before halving.
 const POINTS: usize = 32;
-/// Halvings of the interval where ℓ first reaches t.
+/// Halvings of the interval where it first happens.
 const HALVINGS: usize = 10;
 
 /// How far along the perturbation of each row, as a share of it, the loss first reaches t; none where
@@ -21,13 +21,43 @@ pub fn crossing(
     perturbations: &[Vec<f64>],
     t: f64,
 ) -> Result<Vec<Option<f64>>> {
+    first(losses, rows, perturbations, |_, loss, _| loss >= t)
+}
+
+/// As [`crossing`], where the class first is another one than the label: attacks step beyond that.
+pub(super) fn change(
+    losses: &Losses<'_>,
+    rows: &[usize],
+    perturbations: &[Vec<f64>],
+) -> Result<Vec<Option<f64>>> {
+    first(losses, rows, perturbations, |row, _, predicted| predicted != losses.labels()[row])
+}
+
+/// Where along each perturbation `happens`, asked with the row, ℓ and the prediction, is first true.
+fn first(
+    losses: &Losses<'_>,
+    rows: &[usize],
+    perturbations: &[Vec<f64>],
+    happens: impl Fn(usize, f64, usize) -> bool,
+) -> Result<Vec<Option<f64>>> {
+    let along = |chosen: &[usize], shares: &[f64]| -> Result<Vec<bool>> {
+        let samples: Vec<usize> = chosen.iter().map(|&i| rows[i]).collect();
+        let changes: Vec<Vec<f64>> =
+            chosen.iter().zip(shares).map(|(&i, &s)| scaled(s, &perturbations[i])).collect();
+        let found = losses.at(&samples, &changes)?;
+        let values = found.losses.into_iter().zip(found.predicted);
+        Ok(samples
+            .iter()
+            .zip(values)
+            .map(|(&row, (loss, class))| happens(row, loss, class))
+            .collect())
+    };
     let mut low: Vec<Option<f64>> = vec![None; rows.len()];
     for point in 0..POINTS {
         let share = |point: usize| point as f64 / POINTS as f64;
         let open: Vec<usize> = (0..rows.len()).filter(|&i| low[i].is_none()).collect();
-        let at = vec![share(point + 1); open.len()];
-        for (&i, loss) in open.iter().zip(along(losses, rows, perturbations, &open, &at)?) {
-            low[i] = (loss >= t).then(|| share(point));
+        for (&i, happens) in open.iter().zip(along(&open, &vec![share(point + 1); open.len()])?) {
+            low[i] = happens.then(|| share(point));
         }
     }
     let found: Vec<usize> = (0..rows.len()).filter(|&i| low[i].is_some()).collect();
@@ -35,27 +65,11 @@ pub fn crossing(
     for _ in 0..HALVINGS {
         width /= 2.0;
         let at: Vec<f64> = found.iter().map(|&i| low[i].unwrap_or(0.0) + width).collect();
-        for ((&i, &at), loss) in
-            found.iter().zip(&at).zip(along(losses, rows, perturbations, &found, &at)?)
-        {
-            if loss < t {
+        for ((&i, &at), happens) in found.iter().zip(&at).zip(along(&found, &at)?) {
+            if !happens {
                 low[i] = Some(at);
             }
         }
     }
     Ok(low.into_iter().map(|low| low.map(|low| low + width)).collect())
-}
-
-/// ℓ at x + s·r.
-fn along(
-    losses: &Losses<'_>,
-    rows: &[usize],
-    perturbations: &[Vec<f64>],
-    chosen: &[usize],
-    shares: &[f64],
-) -> Result<Vec<f64>> {
-    let samples: Vec<usize> = chosen.iter().map(|&i| rows[i]).collect();
-    let changes: Vec<Vec<f64>> =
-        chosen.iter().zip(shares).map(|(&i, &s)| scaled(s, &perturbations[i])).collect();
-    losses.at(&samples, &changes).map(|found| found.losses)
 }

@@ -1,7 +1,8 @@
 use cure_attacks::AttackSpec;
 use serde::{Deserialize, Serialize};
 
-use super::{QuadraticModel, TheoremOne, crossing};
+use super::crossing::{change, crossing};
+use super::{QuadraticModel, TheoremOne};
 use crate::error::{GeometryError, Result, check_count};
 use crate::hessian::Hessian;
 use crate::lanczos::{LanczosOptions, extremes};
@@ -111,16 +112,21 @@ pub struct BoundsRow {
     /// ‖r‖ of the quadratic model's exact minimum; none where it does not apply or the model never
     /// reaches t.
     pub model: Option<f64>,
-    /// ‖r‖ of the attack's adversarial example; none where it found none.
+    /// Whether Lanczos' method came to its tolerance.
+    pub has_converged: bool,
+    /// The distance to the boundary along the attack's perturbation: the length at which the class
+    /// first changes; none where the attack found nothing.
     pub measured: Option<f64>,
+    /// ‖r‖ of the attack's adversarial example, which lies somewhat beyond.
+    pub attacked: Option<f64>,
     /// The length along the attack's perturbation at which ℓ first reaches t.
     pub crossing: Option<f64>,
     /// Which bound does not hold, and why; none where both do or there is nothing to compare.
     pub violation: Option<Violation>,
 }
 
-/// Share of a bound within which a distance counts as on the right side of it: attacks step beyond the
-/// boundary by 2 % and come in f32.
+/// Share of a bound within which a distance counts as on the right side of it: lengths along a
+/// perturbation are found to 1/32768 of it, and everything comes from f32.
 const SLACK: f64 = 1e-3;
 
 /// Theorem 1 beside the distances that `attack` finds, for every sample of `losses`. `indices` are
@@ -147,22 +153,23 @@ pub fn bounds(
     let found = extremes(hessian, &all, indices, &lanczos, &mut proceed)?;
     let models = QuadraticModel::of(hessian, &all, &here.gradients, options.model_steps)?;
     let perturbations = perturbations(losses, indices, attack, lanczos.seed)?;
-    let crossings = crossings(losses, &perturbations, options.threshold)?;
+    let shares = shares(losses, &perturbations, options.threshold)?;
 
     let row = |i: usize| {
         let (gradient, loss) = (norm(&here.gradients[i]), here.losses[i]);
         let top = found[i].as_ref().and_then(|extremes| extremes.largest.first());
         let along = top.map(|pair| dot(&here.gradients[i], &pair.vector).abs());
         let c = options.threshold - loss;
-        let measured = perturbations[i].as_ref().map(|r| norm(r));
+        let attacked = perturbations[i].as_ref().map(|r| norm(r));
+        let along_attack =
+            |share: Option<f64>| attacked.zip(share).map(|(length, share)| length * share);
         let standing = match top {
             Some(top) if loss.is_finite() && gradient.is_finite() => {
                 match (here.predicted[i] == losses.labels()[i], gradient == 0.0) {
                     (false, _) => Standing::Misclassified,
                     (_, true) => Standing::NoGradient,
                     _ if c < 0.0 => Standing::OverThreshold,
-                    // Zero up to what f32 can tell.
-                    _ if top.value < -top.residual.max(f64::EPSILON) => Standing::Concave,
+                    _ if top.value < 0.0 => Standing::Concave,
                     _ => Standing::Bounded,
                 }
             }
@@ -179,15 +186,18 @@ pub fn bounds(
             along,
             bounds: None,
             model: None,
-            measured,
-            crossing: measured.zip(crossings[i]).map(|(length, share)| length * share),
+            has_converged: found[i].as_ref().is_some_and(|extremes| extremes.has_converged),
+            // What is misclassified as it is has no way to go.
+            measured: along_attack(shares[i].0).or(attacked.filter(|&length| length == 0.0)),
+            attacked,
+            crossing: along_attack(shares[i].1),
             violation: None,
         };
         if let (Standing::Bounded, Some(top), Some(along)) = (standing, top, along) {
             let curvature = top.value.max(0.0);
             let bounds = TheoremOne::new(c, gradient, along, curvature);
             row.model = models[i].as_ref().and_then(|model| model.nearest(c, curvature));
-            row.violation = measured.and_then(|r| violation(&bounds, r, row.crossing));
+            row.violation = row.measured.and_then(|r| violation(&bounds, r, row.crossing));
             row.bounds = Some(bounds);
         }
         row
@@ -207,17 +217,21 @@ fn violation(bounds: &TheoremOne, measured: f64, crossing: Option<f64>) -> Optio
     }
 }
 
-fn crossings(
+/// For each sample the shares of its perturbation at which the class first changes and at which ℓ first
+/// reaches t.
+fn shares(
     losses: &Losses<'_>,
     perturbations: &[Option<Vec<f64>>],
     threshold: f64,
-) -> Result<Vec<Option<f64>>> {
+) -> Result<Vec<(Option<f64>, Option<f64>)>> {
     let rows: Vec<usize> =
         (0..perturbations.len()).filter(|&i| perturbations[i].is_some()).collect();
     let known: Vec<Vec<f64>> = perturbations.iter().flatten().cloned().collect();
-    let mut shares = vec![None; perturbations.len()];
-    for (row, share) in rows.iter().zip(crossing(losses, &rows, &known, threshold)?) {
-        shares[*row] = share;
+    let changes = change(losses, &rows, &known)?;
+    let crossings = crossing(losses, &rows, &known, threshold)?;
+    let mut shares = vec![(None, None); perturbations.len()];
+    for (row, found) in rows.into_iter().zip(changes.into_iter().zip(crossings)) {
+        shares[row] = found;
     }
     Ok(shares)
 }

@@ -64,7 +64,9 @@ pub fn nearest(eigenvalues: &[f64], components: &[f64], c: f64) -> Option<f64> {
             high = middle;
         }
     }
-    Some(length(low).sqrt())
+    // Next to 1/λ_max the next μ may be too far: what is missing is made up along its vector there too.
+    let missing = if largest > 0.0 { (c - reached(low)).max(0.0) / largest } else { 0.0 };
+    Some((length(low) + 2.0 * missing).sqrt())
 }
 
 /// The quadratic model of a sample's loss in the space that g and H span, which holds its shortest r.
@@ -144,6 +146,16 @@ mod tests {
                 .map(|i| reach(std::f64::consts::TAU * f64::from(i) / f64::from(steps)))
                 .fold(f64::INFINITY, f64::min);
             assert!((found / shortest - 1.0).abs() < 1e-6, "{eigenvalues:?}: {found} {shortest}");
+        }
+    }
+
+    /// However little of g is along the largest eigenvalue, the shortest r is that of none.
+    #[test]
+    fn nearly_the_hard_case() {
+        let hard = nearest(&[4.0, 0.5], &[0.0, 0.2], 1.0).unwrap_or(f64::NAN);
+        for tiny in [1e-9, 1e-12, 1e-15, 1e-16, 1e-18, 1e-30, 1e-200] {
+            let found = nearest(&[4.0, 0.5], &[tiny, 0.2], 1.0).unwrap_or(f64::NAN);
+            assert!((found / hard - 1.0).abs() < 1e-6, "{tiny}: {found} {hard}");
         }
     }
 

@@ -3,7 +3,7 @@ use faer::{Mat, Side};
 
 use super::{Hessian, check};
 use crate::error::{GeometryError, Result};
-use crate::linear::{add_scaled, dot};
+use crate::linear::{add_scaled, dot, norm};
 use crate::losses::Losses;
 
 /// The exact Hessians of a piecewise linear network, whole: H = Jᵀ(diag p − ppᵀ)J = BᵀB, with row k
@@ -72,6 +72,9 @@ impl Factor {
                 for (k, row) in b.iter().enumerate() {
                     add_scaled(&mut vector, vectors[(k, at)] / value.sqrt(), row);
                 }
+                // Eigenvalues of the size of rounding would leave it of another length.
+                let length = norm(&vector);
+                vector.iter_mut().for_each(|entry| *entry /= length);
             }
             (value, vector)
         };

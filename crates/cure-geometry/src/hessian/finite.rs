@@ -38,6 +38,7 @@ impl<'a> FiniteDifference<'a> {
         if !(h.is_finite() && h > 0.0) {
             return Err(GeometryError::setting("h", h, "a length above 0"));
         }
+        losses.check_step(h)?;
         let here = match difference {
             Difference::Forward => losses.gradients()?.gradients,
             Difference::Central => Vec::new(),

@@ -43,9 +43,9 @@ impl BoundaryOptions {
 /// that has another class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Boundary {
-    /// b, places along v, and a(b); none where no point within reach has another class.
+    /// b, places along v, and a(b); none where no point within reach has another class, or x + b·v has one already.
     pub curve: Vec<(f64, Option<f64>)>,
-    /// κ of the parabola a₀ + a₁b + κb²/2 that fits the curve best, in 1/length: over 0 where the
+    /// κ = a″/(1 + a′²)^(3/2) beside x of the parabola that fits the curve best, in 1/length: over 0 where the
     /// boundary bends away from x, so that the region of the label is wider beside r; below 0 where
     /// it bends around x. None where fewer than 3 places have a boundary.
     pub curvature: Option<f64>,
@@ -80,8 +80,12 @@ pub fn boundary(losses: &Losses<'_>, plane: &Plane, options: &BoundaryOptions) -
     };
     // The last place along r that still has the label, for those that lose it.
     let mut low: Vec<Option<f64>> = vec![None; offsets.len()];
+    // Where the label is lost beside x already there is no boundary to come to.
+    let beside: Vec<usize> = (0..offsets.len()).collect();
+    let is_beyond = is_lost(&beside, &vec![0.0; offsets.len()])?;
     for point in 0..POINTS {
-        let open: Vec<usize> = (0..offsets.len()).filter(|&i| low[i].is_none()).collect();
+        let open: Vec<usize> =
+            (0..offsets.len()).filter(|&i| low[i].is_none() && !is_beyond[i]).collect();
         let at = vec![step * (point + 1) as f64; open.len()];
         for (&i, is_lost) in open.iter().zip(is_lost(&open, &at)?) {
             low[i] = is_lost.then_some(step * point as f64);
@@ -105,7 +109,10 @@ pub fn boundary(losses: &Losses<'_>, plane: &Plane, options: &BoundaryOptions) -
     let line = fit(&points, 1, half);
     Ok(Boundary {
         curve,
-        curvature: parabola.as_ref().map(|(coefficients, _)| 2.0 * coefficients[2] / (half * half)),
+        curvature: parabola.as_ref().map(|(coefficients, _)| {
+            let (slope, bend) = (coefficients[1] / half, 2.0 * coefficients[2] / (half * half));
+            bend / (1.0 + slope * slope).powf(1.5)
+        }),
         residual: parabola.map(|(_, residual)| residual),
         flatness: line.map(|(_, residual)| residual),
     })

@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 use super::arguments::{Common, OperatorArguments};
 use super::manifest::NetworkFacts;
 use super::measure;
-use super::operator::{Operator, unit};
+use super::operator::{Operator, per_square};
 use super::report::{Report, exact, shown};
 use super::study::{Found, Group, Measured, Proceed, Study};
 use crate::arguments::General;
@@ -106,7 +106,7 @@ impl Study for Norms {
             false => format!("{} random directions an image", self.draws),
         };
         let names = found.networks.iter().map(|network| network.facts.name.as_str());
-        let label = format!("mean over images ({})", unit(manifest.scale));
+        let label = format!("mean over images ({})", per_square(manifest.scale));
         let mut text = Table::new(
             format!("Curvature in two numbers ({}), {how}", manifest.images()),
             ["network", "n", "‖H‖_F", "‖Hz‖ along the signs", "no gradient"],

@@ -88,6 +88,15 @@ impl<'a> Opened<'a> {
     }
 }
 
+/// What second derivatives are measured in.
+pub(super) fn per_square(scale: Scale) -> &'static str {
+    match scale {
+        Scale::Pixel => "1/pixel², pixels in [0, 1]",
+        Scale::Pixel255 => "1/pixel², pixels in [0, 255]",
+        Scale::Normalized => "1/pixel², normalised",
+    }
+}
+
 /// What lengths are measured in.
 pub(super) fn unit(scale: Scale) -> &'static str {
     match scale {

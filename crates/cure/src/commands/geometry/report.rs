@@ -1,7 +1,7 @@
 //! What a study comes to: figures, rows, results in JSON and the text that is printed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cure_attacks::{Journal, Shard};
 use cure_geometry::Mean;
@@ -52,7 +52,9 @@ pub(super) fn check_places(
     inputs: &[&Path],
 ) -> Outcome {
     let mut files = files;
-    let beside = json.filter(|json| json.parent() == Some(folder)).and_then(Path::file_name);
+    let beside = json
+        .filter(|json| resolved(json.parent().unwrap_or(json)) == resolved(folder))
+        .and_then(Path::file_name);
     match (beside.map(|name| name.to_string_lossy().into_owned()), json) {
         // The same results twice are one file.
         (Some(name), _) if name.ends_with(".json") && files.contains(&name) => {}
@@ -68,6 +70,16 @@ pub(super) fn check_places(
         (None, None) => {}
     }
     check_folder(folder, &files.iter().map(String::as_str).collect::<Vec<_>>(), inputs)
+}
+
+/// A folder under the one name it has, be it there yet or not.
+fn resolved(folder: &Path) -> PathBuf {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let there = whole.ancestors().find_map(|above| {
+        Some((above.canonicalize().ok()?, whole.strip_prefix(above).ok()?.to_owned()))
+    });
+    there.map_or(whole, |(there, rest)| there.join(rest))
 }
 
 /// Everything that journals know of a measurement; refused where a part is not done.
@@ -123,7 +135,11 @@ pub(super) fn write<S: Study>(
     }
     let rows = folder.join(rows_of(S::NAME));
     cure_report::write_atomically(&rows, report.samples.to_csv().as_bytes()).failed()?;
-    let results = found.results(&report.summaries, &report.details);
+    let mut results = found.results(&report.summaries, &report.details);
+    let captions = report.figures.iter().map(
+        |(stem, figure)| json!({ "file": stem, "title": figure.title, "caption": figure.caption }),
+    );
+    results.insert("figures".into(), captions.collect());
     let own = folder.join(results_of(S::NAME));
     for path in [Some(own.as_path()), json].into_iter().flatten() {
         write_json(path, &results)?;

@@ -4,7 +4,7 @@ use cure_geometry::{Standing, TheoremOne};
 use cure_report::Figure;
 use cure_report::plot::{LinePlot, PanelFigure, ScatterPlot, Series};
 
-use super::super::operator::unit;
+use super::super::operator::{per_square, unit};
 use super::super::study::{Found, OfNetwork};
 use super::{Distances, Row};
 use crate::failure::{Blame, Outcome};
@@ -17,9 +17,22 @@ pub(super) fn draw(study: &Distances, found: &Found<'_, Row>) -> Outcome<Vec<(St
     ])
 }
 
-/// The samples that the theorem speaks of and the attack found an example for.
+/// The samples that the theorem speaks of.
 fn bounded<'r>(network: &'r OfNetwork<'_, Row>) -> impl Iterator<Item = &'r Row> {
     network.rows().filter(|row| row.standing == Standing::Bounded)
+}
+
+/// How many that are of each network, in words.
+fn compared(found: &Found<'_, Row>) -> String {
+    let counts: Vec<String> = found
+        .networks
+        .iter()
+        .map(|network| match &found.networks[..] {
+            [_] => bounded(network).count().to_string(),
+            _ => format!("{} ({})", bounded(network).count(), network.facts.name),
+        })
+        .collect();
+    counts.join(", ")
 }
 
 /// A panel a network: points of two networks in one would hide each other.
@@ -28,11 +41,12 @@ fn beside(study: &Distances, found: &Found<'_, Row>) -> Outcome<Figure> {
     let title = "Theorem 1 beside measured distances";
     let caption = format!(
         "Each image's lower and upper bound, and the exact minimum of its quadratic model, against the \
-         distance that {} found: those of {} that the theorem speaks of. Where it holds, lower bounds \
+         distance to the boundary along what {} found: those {} of {} that the theorem speaks of. Where it holds, lower bounds \
          are under the line y = x and upper bounds over it; where the gradient points along u all three \
          are one, and only the lower bound is seen. The theorem is about two classes and the quadratic \
          model; t = {:.4}. {}.",
         study.attack,
+        compared(found),
         found.manifest.images(),
         study.threshold,
         study.operator.describe(found.manifest.scale),
@@ -43,7 +57,7 @@ fn beside(study: &Distances, found: &Found<'_, Row>) -> Outcome<Figure> {
         };
         ScatterPlot::new(
             title,
-            format!("‖r‖ of the attack (ℓ2, {unit})"),
+            format!("distance to the boundary (ℓ2, {unit})"),
             "‖r‖ by the theorem and its model",
         )
         .log_x()
@@ -68,13 +82,14 @@ fn against_curvature(study: &Distances, found: &Found<'_, Row>) -> Outcome<Figur
     let unit = unit(found.manifest.scale);
     let mut plot = ScatterPlot::new(
         "Distance to the boundary against curvature",
-        format!("ν, the largest eigenvalue of H ({unit})"),
-        format!("‖r‖ of the attack (ℓ2, {unit})"),
+        format!("ν, the largest eigenvalue of H ({})", per_square(found.manifest.scale)),
+        format!("distance to the boundary (ℓ2, {unit})"),
     )
     .log_x()
     .log_y()
     .caption(format!(
-        "Those of {} that the theorem speaks of, with the distance that {} found. {}.",
+        "Those {} of {} that the theorem speaks of, with the distance along what {} found. {}.",
+        compared(found),
         found.manifest.images(),
         study.attack,
         study.operator.describe(found.manifest.scale),
@@ -104,7 +119,7 @@ fn theory(study: &Distances, found: &Found<'_, Row>) -> Outcome<Figure> {
         (positive().fold(f64::INFINITY, f64::min) / 2.0, positive().fold(0.0, f64::max) * 2.0);
     let mut plot = LinePlot::new(
         "Theorem 1: robustness against curvature",
-        format!("ν ({unit})"),
+        format!("ν ({})", per_square(found.manifest.scale)),
         format!("bounds on ‖r*‖ (ℓ2, {unit})"),
     )
     .log_x()
@@ -123,8 +138,9 @@ fn theory(study: &Distances, found: &Found<'_, Row>) -> Outcome<Figure> {
             .series(Series::new("upper bound, eq. 3", curve(|bounds| bounds.upper)));
         caption = format!(
             "Eqs 2 and 3 as functions of the curvature ν, with c = {c:.3}, ‖g‖ = {gradient:.3} and \
-             |gᵀu| = {along:.3}, the medians over {} and all networks, over the range of ν found \
-             there. {}.",
+             |gᵀu| = {along:.3}, the medians over those {} of {} that the theorem speaks of, over \
+             the range of ν found there. {}.",
+            compared(found),
             found.manifest.images(),
             study.operator.describe(found.manifest.scale),
         );

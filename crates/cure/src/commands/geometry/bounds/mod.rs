@@ -217,6 +217,8 @@ impl Distances {
             "measured": network.measured(),
             "standings": standings.collect::<Map<_, _>>(),
             "violations": violations.collect::<Map<_, _>>(),
+            "model_outside_bounds": network.rows().filter(|row| row.model_is_outside()).count(),
+            "lanczos_not_converged": network.rows().filter(|row| row.is_unsettled()).count(),
             "attack_failed": network.rows().filter(|row| row.measured.is_none()).count(),
             "model_never_reaches": network.rows().filter(|row| row.never_reaches()).count(),
             "of_bounded": {
@@ -252,4 +254,6 @@ fn counts(found: &Found<'_, Row>) -> Table {
     table
         .row(line("the attack found nothing", &|row| row.measured.is_none()))
         .row(line("bounded, but the model never reaches t", &Row::never_reaches))
+        .row(line("the model's minimum is outside the bounds", &Row::model_is_outside))
+        .row(line("Lanczos not at its tolerance", &Row::is_unsettled))
 }

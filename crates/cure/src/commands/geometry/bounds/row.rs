@@ -22,12 +22,14 @@ pub(in super::super) struct Row {
     pub(super) simple_upper: Option<f64>,
     pub(super) model: Option<f64>,
     pub(super) measured: Option<f64>,
+    pub(super) attacked: Option<f64>,
+    pub(super) has_converged: bool,
     pub(super) crossing: Option<f64>,
     pub(super) violation: Option<Violation>,
 }
 
 /// The columns of [`Row::cells`].
-pub(super) const COLUMNS: [&str; 14] = [
+pub(super) const COLUMNS: [&str; 16] = [
     "standing",
     "c",
     "gradient",
@@ -40,7 +42,9 @@ pub(super) const COLUMNS: [&str; 14] = [
     "simple_upper",
     "model",
     "measured",
+    "attacked",
     "crossing",
+    "converged",
     "violation",
 ];
 
@@ -61,6 +65,8 @@ impl Row {
             simple_upper: bounds.and_then(|bounds| finite(bounds.simple_upper)),
             model: row.model.and_then(finite),
             measured: row.measured.and_then(finite),
+            attacked: row.attacked.and_then(finite),
+            has_converged: row.has_converged,
             crossing: row.crossing.and_then(finite),
             violation: row.violation,
         }
@@ -69,6 +75,20 @@ impl Row {
     /// Whether the theorem speaks of it though its quadratic model never rises to t.
     pub(super) fn never_reaches(&self) -> bool {
         self.standing == Standing::Bounded && self.model.is_none()
+    }
+
+    /// Whether the model's exact minimum is outside of the bounds, as it can be of an H that is not linear
+    /// or not symmetric.
+    pub(super) fn model_is_outside(&self) -> bool {
+        let (Some(model), Some(lower), Some(upper)) = (self.model, self.lower, self.upper) else {
+            return false;
+        };
+        model < lower * (1.0 - 1e-6) || model > upper * (1.0 + 1e-6)
+    }
+
+    /// Whether λ_max is one that the search did not come to the end of.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.curvature.is_some() && !self.has_converged
     }
 
     pub(super) fn cells(&self) -> Vec<Cell> {
@@ -86,12 +106,16 @@ impl Row {
             self.simple_upper,
             self.model,
             self.measured,
+            self.attacked,
             self.crossing,
         ];
         let word = |key: Option<&str>| key.map_or(Cell::Missing, Cell::from);
         std::iter::once(word(standing.map(|(_, key, _)| *key)))
             .chain(numbers.map(exact))
-            .chain([word(violation.map(|(_, key, _)| *key))])
+            .chain([
+                Cell::from(if self.has_converged { "yes" } else { "no" }),
+                word(violation.map(|(_, key, _)| *key)),
+            ])
             .collect()
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::super::manifest::NetworkFacts;
-use super::super::operator::{Operator, unit};
+use super::super::operator::{Operator, per_square};
 use super::super::report::{Report, exact, shown};
 use super::super::study::{Found, Group, Measured, Proceed, Study};
 use crate::failure::{Blame, Outcome};
@@ -80,7 +80,7 @@ impl Study for Spread {
         let floor = 1e-2 / (manifest.dimension() as f64 * width * std::f64::consts::TAU.sqrt());
         let mut plot = LinePlot::new(
             "Density of the Hessian's eigenvalues",
-            format!("λ ({})", unit(manifest.scale)),
+            format!("λ ({})", per_square(manifest.scale)),
             "share of the eigenvalues, for each unit of λ",
         )
         .log_y()
@@ -94,7 +94,7 @@ impl Study for Spread {
         ));
         let mut text = Table::new(
             format!("Density of the spectrum ({}), {how}", manifest.images()),
-            ["network", "n", "tr H", "‖H‖_F", "share below 0"],
+            ["network", "n", "tr H", "‖(H + Hᵀ)/2‖_F", "share below 0"],
         );
         let mut summaries = Vec::new();
         let dimension = manifest.dimension() as f64;

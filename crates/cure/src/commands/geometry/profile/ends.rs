@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::manifest::NetworkFacts;
-use super::super::operator::{Operator, unit};
+use super::super::operator::{Operator, per_square};
 use super::super::report::{Report, exact, shown};
 use super::super::study::{Found, Group, Measured, OfNetwork, Proceed, Study};
 use crate::failure::{Blame, Outcome};
@@ -123,7 +123,7 @@ impl Study for Ends {
              with 95 % intervals of the mean. {how}.",
             manifest.images()
         );
-        let label = format!("λ, mean over images ({})", unit(manifest.scale));
+        let label = format!("λ, mean over images ({})", per_square(manifest.scale));
         let mut plot = LinePlot::new("Ends of the spectrum", "place from the end", label)
             .x_step(if self.top.max(self.bottom) <= 12 { 1.0 } else { 5.0 })
             .caption(caption);

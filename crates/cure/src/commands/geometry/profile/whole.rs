@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::super::manifest::NetworkFacts;
-use super::super::operator::{Opened, Operator, unit};
+use super::super::operator::{Opened, Operator, per_square};
 use super::super::report::{Report, exact, shown};
 use super::super::study::{Found, Group, Measured, OfNetwork, Proceed, Study};
 use crate::failure::{Blame, Outcome};
@@ -140,7 +140,7 @@ impl Whole {
         let mut plot = LinePlot::new(
             "Curvature profile",
             "place of the eigenvalue, largest first",
-            format!("λ, mean over images ({})", unit(manifest.scale)),
+            format!("λ, mean over images ({})", per_square(manifest.scale)),
         );
         let mut csv = Table::new("", ["network", "place", "mean", "low", "high", "median", "n"]);
         for (name, means) in &means {

@@ -172,6 +172,13 @@ impl Study for Regions {
         }
         let mut details = Map::new();
         details.insert("axis".into(), json!(self.cut.axis()));
+        let curves = found.networks.iter().flat_map(|network| {
+            network.entries().map(|(entry, row)| {
+                let (name, curve) = (&network.facts.name, &row.boundary.curve);
+                json!({ "network": name, "index": entry.index, "curve": curve })
+            })
+        });
+        details.insert("boundaries".into(), curves.collect());
         let columns = [
             "distance",
             "class_changes_at",
@@ -251,8 +258,9 @@ impl Regions {
         let axis = self.cut.axis();
         let grid = Grid::new(axis.clone(), axis, row.classes.clone()).failed()?;
         let (width, height) = panel_size(panels);
+        let unit = unit(found.manifest.scale);
         let names = (0..classes).map(|class| found.manifest.class(class));
-        RegionPlot::new("", "along r", "along v", names)
+        RegionPlot::new("", format!("along r ({unit})"), format!("along v ({unit})"), names)
             .grid(grid)
             .correct(label)
             .point("image", 0.0, 0.0)
