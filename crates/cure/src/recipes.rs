@@ -136,10 +136,18 @@ mod tests {
             let blank = TrainingConfig::default();
             let (objective, h, gamma) = (blank.objective, blank.h, blank.gamma);
             let (schedules, images_per_epoch) = (blank.schedules, None);
+            let regularize_every = blank.regularize_every;
             let training = config.training;
             assert!(training.images_per_epoch.is_some(), "{}", recipe.name);
-            let training =
-                TrainingConfig { objective, h, gamma, schedules, images_per_epoch, ..training };
+            let training = TrainingConfig {
+                objective,
+                h,
+                gamma,
+                schedules,
+                images_per_epoch,
+                regularize_every,
+                ..training
+            };
             RunConfig { training, ..config }
         };
         let all = RECIPES.iter().filter(|recipe| recipe.name.contains("resnet20"));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{File, TryLockError};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -76,17 +76,44 @@ impl fmt::Display for Shard {
     }
 }
 
-/// What is known of an evaluation's batches, most often in a file that is open for more.
+/// What is known of an evaluation's batches, most often in a file that is open for more. Records of
+/// a file stay there until they are asked for, so that memory does not grow with them.
 #[derive(Debug, Default)]
 pub struct Journal {
     file: Option<(PathBuf, File)>,
-    known: HashMap<(usize, usize), Value>,
+    /// Bytes of the file.
+    length: u64,
+    known: HashMap<(usize, usize), Known>,
+}
+
+/// A record, or where it stands in the file.
+#[derive(Debug)]
+enum Known {
+    Here(Value),
+    There(Place),
+}
+
+/// A line of a file.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: u64,
+    length: usize,
+}
+
+impl Place {
+    /// The record of the line, if it can be read.
+    fn record(self, mut file: &File) -> Option<Value> {
+        let mut line = vec![0; self.length];
+        file.seek(SeekFrom::Start(self.start)).ok()?;
+        file.read_exact(&mut line).ok()?;
+        Some(serde_json::from_slice::<Line<Value>>(&line).ok()?.record)
+    }
 }
 
 /// The whole lines of a journal file, and their length in bytes; a last line that was cut off is
 /// forgotten.
 struct Found {
-    known: HashMap<(usize, usize), Value>,
+    known: HashMap<(usize, usize), Place>,
     length: u64,
 }
 
@@ -117,8 +144,9 @@ fn read(path: &Path, identity: &str) -> Result<Found> {
     found.length += line.len() as u64;
     while next(&mut line).map_err(io)? {
         let Ok(entry) = serde_json::from_slice::<Line<Value>>(&line) else { break };
+        let place = Place { start: found.length, length: line.len() };
         found.length += line.len() as u64;
-        found.known.insert(entry.place, entry.record);
+        found.known.insert(entry.place, place);
     }
     Ok(found)
 }
@@ -136,11 +164,11 @@ impl Journal {
         let is_new = !path.exists();
         let mut options = File::options();
         let file = match is_new {
-            true => options.append(true).create(true).open(path).map_err(io)?,
+            true => options.read(true).append(true).create(true).open(path).map_err(io)?,
             false => {
                 // What is no journal is looked at before it is opened for writing.
                 read(path, identity)?;
-                options.append(true).open(path).map_err(io)?
+                options.read(true).append(true).open(path).map_err(io)?
             }
         };
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
@@ -152,7 +180,9 @@ impl Journal {
         let found = read(path, identity)?;
         // What a death in the middle of a line left behind.
         file.set_len(found.length).map_err(io)?;
-        let mut journal = Self { file: Some((path.to_owned(), file)), known: found.known };
+        let known = found.known.into_iter().map(|(place, line)| (place, Known::There(line)));
+        let (file, known) = (Some((path.to_owned(), file)), known.collect());
+        let mut journal = Self { file, length: found.length, known };
         if found.length == 0 {
             journal.append(&Header { evaluation: identity.to_owned() })?;
         }
@@ -164,13 +194,23 @@ impl Journal {
     /// # Errors
     /// As [`Journal::open`].
     pub fn adopt(&mut self, path: &Path, identity: &str) -> Result<usize> {
-        let found = read(path, identity)?;
-        self.take_in(found.known.into_iter().collect())
+        let refuse = |reason: String| AttackError::Journal { path: path.to_owned(), reason };
+        let mut found: Vec<_> = read(path, identity)?.known.into_iter().collect();
+        found.retain(|(place, _)| !self.known.contains_key(place));
+        // The same journals make the same file.
+        found.sort_by_key(|(place, _)| *place);
+        let file = File::open(path).map_err(|error| refuse(error.to_string()))?;
+        for (place, line) in &found {
+            let record = line.record(&file).ok_or_else(|| refuse("it has changed".into()))?;
+            self.note(*place, &record)?;
+        }
+        Ok(found.len())
     }
 
     /// All that is known, for [`Journal::extend`] of another process's.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let known: Vec<_> = self.known.iter().collect();
+        let known: Vec<((usize, usize), Value)> =
+            self.known.keys().filter_map(|&place| Some((place, self.value(place)?))).collect();
         // Plain data: it always has a JSON text.
         serde_json::to_vec(&known).unwrap_or_default()
     }
@@ -180,18 +220,14 @@ impl Journal {
     /// # Errors
     /// [`AttackError::Journal`] if the file cannot be written.
     pub fn extend(&mut self, bytes: &[u8]) -> Result<()> {
-        let known: Vec<((usize, usize), Value)> = serde_json::from_slice(bytes).unwrap_or_default();
-        self.take_in(known).map(|_| ())
-    }
-
-    fn take_in(&mut self, mut entries: Vec<((usize, usize), Value)>) -> Result<usize> {
-        entries.retain(|(place, _)| !self.known.contains_key(place));
-        // The same journals make the same file.
-        entries.sort_by_key(|(place, _)| *place);
-        for (place, record) in &entries {
+        let mut known: Vec<((usize, usize), Value)> =
+            serde_json::from_slice(bytes).unwrap_or_default();
+        known.retain(|(place, _)| !self.known.contains_key(place));
+        known.sort_by_key(|(place, _)| *place);
+        for (place, record) in &known {
             self.note(*place, record)?;
         }
-        Ok(entries.len())
+        Ok(())
     }
 
     /// Whether it is in a file, from which another process goes on.
@@ -211,7 +247,15 @@ impl Journal {
 
     /// What was noted of a place, if anything was that reads as `T`.
     pub fn recall<T: DeserializeOwned>(&self, place: (usize, usize)) -> Option<T> {
-        serde_json::from_value(self.known.get(&place)?.clone()).ok()
+        serde_json::from_value(self.value(place)?).ok()
+    }
+
+    fn value(&self, place: (usize, usize)) -> Option<Value> {
+        match (self.known.get(&place)?, &self.file) {
+            (Known::Here(value), _) => Some(value.clone()),
+            (Known::There(line), Some((_, file))) => line.record(file),
+            (Known::There(_), None) => None,
+        }
     }
 
     /// Notes a batch; where there is a file it is on the disk when this returns. Numbers that are not
@@ -220,18 +264,24 @@ impl Journal {
     /// # Errors
     /// [`AttackError::Journal`] if the file cannot be written.
     pub fn note(&mut self, place: (usize, usize), record: &impl Serialize) -> Result<()> {
-        self.append(&Line { place, record })?;
-        let value = serde_json::to_value(record).unwrap_or_default();
-        self.known.insert(place, value);
+        let known = match self.append(&Line { place, record })? {
+            Some(line) => Known::There(line),
+            None => Known::Here(serde_json::to_value(record).unwrap_or_default()),
+        };
+        self.known.insert(place, known);
         Ok(())
     }
 
-    fn append(&mut self, value: &impl Serialize) -> Result<()> {
-        let Some((path, file)) = &mut self.file else { return Ok(()) };
+    /// Writes a line where there is a file, and says where it stands.
+    fn append(&mut self, value: &impl Serialize) -> Result<Option<Place>> {
+        let Some((path, file)) = &mut self.file else { return Ok(None) };
         let refuse = |reason: String| AttackError::Journal { path: path.clone(), reason };
         let mut line = serde_json::to_vec(value).map_err(|error| refuse(error.to_string()))?;
         line.push(b'\n');
         let written = file.write_all(&line).and_then(|()| file.sync_data());
-        written.map_err(|error| refuse(error.to_string()))
+        written.map_err(|error| refuse(error.to_string()))?;
+        let place = Place { start: self.length, length: line.len() };
+        self.length += line.len() as u64;
+        Ok(Some(place))
     }
 }
