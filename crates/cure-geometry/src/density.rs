@@ -111,7 +111,7 @@ pub fn density(
             if !proceed(probe * steps + step, probes * steps) {
                 return Err(GeometryError::Stopped);
             }
-            grow(hessian, rows, &mut spaces)?;
+            grow(hessian, rows, &mut spaces, |_| true)?;
         }
         for (parts, space) in parts.iter_mut().zip(&spaces) {
             parts.push(if space.is_broken { None } else { Some(quadrature(space)?) });

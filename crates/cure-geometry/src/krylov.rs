@@ -28,6 +28,8 @@ pub(crate) struct Krylov {
 pub(crate) struct Ritz {
     pub(crate) values: Vec<f64>,
     pub(crate) vectors: Mat<f64>,
+    /// ‖T − Tᵀ‖/‖T‖ of T = VᵀHV.
+    pub(crate) asymmetry: f64,
 }
 
 /// A part of a length this small beside what it was taken from is rounding in f32.
@@ -94,9 +96,9 @@ impl Krylov {
         }
     }
 
-    /// VᵀHV's symmetric part, and how far VᵀHV is from it: ‖T − Tᵀ‖/‖T‖.
-    fn projected(&self) -> (Mat<f64>, f64) {
+    pub(crate) fn ritz(&self) -> Result<Ritz> {
         let size = self.basis.len();
+        let refuse = || GeometryError::Eigenvalues { size };
         let whole = Mat::from_fn(size, size, |i, j| self.entry(i, j));
         let (mut off, mut all) = (0.0, 0.0);
         for j in 0..size {
@@ -105,23 +107,14 @@ impl Krylov {
                 all += whole[(i, j)].powi(2);
             }
         }
-        let asymmetry = if all > 0.0 { (off / all).sqrt() } else { 0.0 };
         let half = |i: usize, j: usize| (whole[(i, j)] + whole[(j, i)]) / 2.0;
-        (Mat::from_fn(size, size, half), asymmetry)
-    }
-
-    /// ‖T − Tᵀ‖/‖T‖ of T = VᵀHV.
-    pub(crate) fn asymmetry(&self) -> f64 {
-        self.projected().1
-    }
-
-    pub(crate) fn ritz(&self) -> Result<Ritz> {
-        let size = self.basis.len();
-        let refuse = || GeometryError::Eigenvalues { size };
-        let (projected, _) = self.projected();
-        let found = projected.self_adjoint_eigen(Side::Lower).map_err(|_| refuse())?;
-        let values = (0..size).map(|i| found.S().column_vector()[i]).collect();
-        Ok(Ritz { values, vectors: found.U().to_owned() })
+        let symmetric = Mat::from_fn(size, size, half);
+        let found = symmetric.self_adjoint_eigen(Side::Lower).map_err(|_| refuse())?;
+        Ok(Ritz {
+            values: (0..size).map(|i| found.S().column_vector()[i]).collect(),
+            vectors: found.U().to_owned(),
+            asymmetry: if all > 0.0 { (off / all).sqrt() } else { 0.0 },
+        })
     }
 
     /// V s for the coefficients s, and H V s.
@@ -136,11 +129,16 @@ impl Krylov {
     }
 }
 
-/// Grows the space of each row by one vector, all rows in one pass. Spaces that are closed or broken
-/// stay.
-pub(crate) fn grow(hessian: &mut dyn Hessian, rows: &[usize], spaces: &mut [Krylov]) -> Result<()> {
-    let open: Vec<usize> =
-        (0..rows.len()).filter(|&i| !spaces[i].is_closed && !spaces[i].is_broken).collect();
+/// Grows the space of each row that is `active` by one vector, all rows in one pass. Spaces that are
+/// closed or broken stay.
+pub(crate) fn grow(
+    hessian: &mut dyn Hessian,
+    rows: &[usize],
+    spaces: &mut [Krylov],
+    active: impl Fn(usize) -> bool,
+) -> Result<()> {
+    let is_open = |&i: &usize| active(i) && !spaces[i].is_closed && !spaces[i].is_broken;
+    let open: Vec<usize> = (0..rows.len()).filter(is_open).collect();
     let samples: Vec<usize> = open.iter().map(|&i| rows[i]).collect();
     let directions: Vec<Vec<f64>> = open.iter().map(|&i| spaces[i].next.clone()).collect();
     for (&i, product) in open.iter().zip(hessian.apply(&samples, &directions)?) {

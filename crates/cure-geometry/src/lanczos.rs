@@ -105,7 +105,7 @@ pub fn extremes(
         if !proceed(step, steps) {
             return Err(GeometryError::Stopped);
         }
-        grow_some(hessian, rows, &mut spaces, &active)?;
+        grow(hessian, rows, &mut spaces, |i| !is_done[i])?;
         for i in active {
             let space = &mut spaces[i];
             let wanted = options.largest + options.smallest;
@@ -118,7 +118,7 @@ pub fn extremes(
             let wanted = wanted_values(&ritz, options);
             is_done[i] = is_enough
                 && (has_converged(space, &ritz, options)
-                    || space.asymmetry() > options.tolerance
+                    || ritz.asymmetry > options.tolerance
                         && stands_still(&before[i], &wanted, &ritz, options));
             before[i] = wanted;
             // An eigenvalue that the first vector has no part of is only seen by going on.
@@ -161,28 +161,6 @@ impl LanczosOptions {
             false => Err(GeometryError::setting("the tolerance", self.tolerance, "0 or more")),
         }
     }
-}
-
-/// [`grow`] for some of the rows.
-fn grow_some(
-    hessian: &mut dyn Hessian,
-    rows: &[usize],
-    spaces: &mut Vec<Krylov>,
-    active: &[usize],
-) -> Result<()> {
-    let all = std::mem::take(spaces);
-    let (mut chosen, mut places) = (Vec::new(), Vec::new());
-    let mut kept: Vec<Option<Krylov>> = all.into_iter().map(Some).collect();
-    for &i in active {
-        chosen.extend(kept[i].take());
-        places.push(rows[i]);
-    }
-    let grown = grow(hessian, &places, &mut chosen);
-    for (&i, space) in active.iter().zip(chosen) {
-        kept[i] = Some(space);
-    }
-    *spaces = kept.into_iter().flatten().collect();
-    grown
 }
 
 /// Positions of the wanted ones among `size` in rising order: the largest first, then the smallest.
@@ -239,6 +217,6 @@ fn finish(
         smallest,
         steps: space.len(),
         has_converged,
-        asymmetry: space.asymmetry(),
+        asymmetry: ritz.asymmetry,
     }))
 }

@@ -39,6 +39,7 @@ mod mean;
 mod perturbation;
 mod profile;
 mod random;
+mod ray;
 mod section;
 
 pub use alignment::{Alignment, alignment};

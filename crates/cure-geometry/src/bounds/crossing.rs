@@ -1,6 +1,7 @@
 use crate::error::Result;
 use crate::linear::scaled;
 use crate::losses::Losses;
+use crate::ray;
 
 /// Points looked at along each direction, before halving.
 const POINTS: usize = 32;
@@ -40,36 +41,13 @@ fn first(
     perturbations: &[Vec<f64>],
     happens: impl Fn(usize, f64, usize) -> bool,
 ) -> Result<Vec<Option<f64>>> {
-    let along = |chosen: &[usize], shares: &[f64]| -> Result<Vec<bool>> {
+    ray::first(rows.len(), POINTS, HALVINGS, |chosen, shares| {
         let samples: Vec<usize> = chosen.iter().map(|&i| rows[i]).collect();
         let changes: Vec<Vec<f64>> =
             chosen.iter().zip(shares).map(|(&i, &s)| scaled(s, &perturbations[i])).collect();
         let found = losses.at(&samples, &changes)?;
         let values = found.losses.into_iter().zip(found.predicted);
-        Ok(samples
-            .iter()
-            .zip(values)
-            .map(|(&row, (loss, class))| happens(row, loss, class))
-            .collect())
-    };
-    let mut low: Vec<Option<f64>> = vec![None; rows.len()];
-    for point in 0..POINTS {
-        let share = |point: usize| point as f64 / POINTS as f64;
-        let open: Vec<usize> = (0..rows.len()).filter(|&i| low[i].is_none()).collect();
-        for (&i, happens) in open.iter().zip(along(&open, &vec![share(point + 1); open.len()])?) {
-            low[i] = happens.then(|| share(point));
-        }
-    }
-    let found: Vec<usize> = (0..rows.len()).filter(|&i| low[i].is_some()).collect();
-    let mut width = 1.0 / POINTS as f64;
-    for _ in 0..HALVINGS {
-        width /= 2.0;
-        let at: Vec<f64> = found.iter().map(|&i| low[i].unwrap_or(0.0) + width).collect();
-        for ((&i, &at), happens) in found.iter().zip(&at).zip(along(&found, &at)?) {
-            if !happens {
-                low[i] = Some(at);
-            }
-        }
-    }
-    Ok(low.into_iter().map(|low| low.map(|low| low + width)).collect())
+        let row = |(&row, (loss, class)): (&usize, (f64, usize))| happens(row, loss, class);
+        Ok(samples.iter().zip(values).map(row).collect())
+    })
 }

@@ -90,7 +90,7 @@ impl QuadraticModel {
     ) -> Result<Vec<Option<Self>>> {
         let mut spaces: Vec<Krylov> = gradients.iter().map(|g| Krylov::new(g.clone())).collect();
         for _ in 0..steps.min(hessian.dimension()) {
-            grow(hessian, rows, &mut spaces)?;
+            grow(hessian, rows, &mut spaces, |_| true)?;
         }
         let model = |space: &Krylov| {
             if space.is_broken {

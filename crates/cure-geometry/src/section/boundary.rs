@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::Plane;
 use crate::error::{GeometryError, Result};
 use crate::losses::Losses;
+use crate::ray;
 
 /// How the boundary is followed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +62,7 @@ const POINTS: usize = 24;
 /// Halvings of the interval where the class first changes.
 const HALVINGS: usize = 12;
 
-/// Follows the boundary beside a sample. Cost: places · 36 passes at most.
+/// Follows the boundary beside a sample. Cost: places · 37 passes at most.
 ///
 /// # Errors
 /// If an option is out of range or the classifier fails.
@@ -70,40 +71,20 @@ pub fn boundary(losses: &Losses<'_>, plane: &Plane, options: &BoundaryOptions) -
     let half = options.width * plane.distance;
     let place = |i: usize| half * (2.0 * i as f64 / (options.places - 1) as f64 - 1.0);
     let offsets: Vec<f64> = (0..options.places).map(place).collect();
-    let step = options.reach * plane.distance / POINTS as f64;
+    let reach = options.reach * plane.distance;
     let label = losses.labels()[plane.row];
-    let is_lost = |chosen: &[usize], at: &[f64]| -> Result<Vec<bool>> {
+    let is_lost = |chosen: &[usize], shares: &[f64]| -> Result<Vec<bool>> {
         let changes: Vec<Vec<f64>> =
-            chosen.iter().zip(at).map(|(&i, &a)| plane.at(a, offsets[i])).collect();
+            chosen.iter().zip(shares).map(|(&i, &s)| plane.at(s * reach, offsets[i])).collect();
         let found = losses.at(&vec![plane.row; chosen.len()], &changes)?;
         Ok(found.predicted.into_iter().map(|class| class != label).collect())
     };
-    // The last place along r that still has the label, for those that lose it.
-    let mut low: Vec<Option<f64>> = vec![None; offsets.len()];
     // Where the label is lost beside x already there is no boundary to come to.
-    let beside: Vec<usize> = (0..offsets.len()).collect();
-    let is_beyond = is_lost(&beside, &vec![0.0; offsets.len()])?;
-    for point in 0..POINTS {
-        let open: Vec<usize> =
-            (0..offsets.len()).filter(|&i| low[i].is_none() && !is_beyond[i]).collect();
-        let at = vec![step * (point + 1) as f64; open.len()];
-        for (&i, is_lost) in open.iter().zip(is_lost(&open, &at)?) {
-            low[i] = is_lost.then_some(step * point as f64);
-        }
-    }
-    let known: Vec<usize> = (0..offsets.len()).filter(|&i| low[i].is_some()).collect();
-    let mut width = step;
-    for _ in 0..HALVINGS {
-        width /= 2.0;
-        let at: Vec<f64> = known.iter().map(|&i| low[i].unwrap_or(0.0) + width).collect();
-        for ((&i, &at), is_lost) in known.iter().zip(&at).zip(is_lost(&known, &at)?) {
-            if !is_lost {
-                low[i] = Some(at);
-            }
-        }
-    }
-    let curve: Vec<(f64, Option<f64>)> =
-        offsets.into_iter().zip(low.into_iter().map(|low| low.map(|a| a + width))).collect();
+    let all: Vec<usize> = (0..offsets.len()).collect();
+    let is_beyond = is_lost(&all, &vec![0.0; offsets.len()])?;
+    let found = ray::first(offsets.len(), POINTS, HALVINGS, is_lost)?;
+    let along = |i: usize| found[i].filter(|_| !is_beyond[i]).map(|share| share * reach);
+    let curve: Vec<(f64, Option<f64>)> = all.iter().map(|&i| (offsets[i], along(i))).collect();
     let points: Vec<(f64, f64)> = curve.iter().filter_map(|&(b, a)| Some((b, a?))).collect();
     let parabola = fit(&points, 2, half);
     let line = fit(&points, 1, half);
