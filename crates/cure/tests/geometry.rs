@@ -293,6 +293,8 @@ fn bad_input_is_one_sentence() {
     for (arguments, part) in [
         ("profile --h 0", "--h is 0"),
         ("profile --h nan", "--h is NaN"),
+        ("frobenius --h 1e-9", "single precision"),
+        ("profile --h-sweep 1e-9..1@3", "single precision"),
         ("profile --operator exact --h 1", "of finite differences"),
         ("profile --operator magic", "accepted are forward, central, exact, factor"),
         ("profile --scale metre", "accepted are pixel, pixel255, normalized"),

@@ -71,6 +71,10 @@ impl Study for Cosines {
     const GROUP: usize = 16;
     const DEFAULT_SAMPLES: usize = 100;
 
+    fn operator(&self) -> Option<Operator> {
+        Some(self.operator)
+    }
+
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
         vec![Self::NAME.into()]
     }

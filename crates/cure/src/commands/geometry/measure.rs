@@ -42,6 +42,7 @@ pub(super) fn run<S: Study>(general: &General, common: &Common, mut study: S) ->
 
     let (batch, seed) = (common.batch, general.seed());
     let setting = Setting { networks: &networks, data: &data, scale, batch, seed };
+    check_operator(&study, &setting)?;
     study.prepare(&setting)?;
     let manifest = Manifest::new(&study, general, facts, &data, scale)?;
     let Some(journal) = measure_all(&study, &setting, &manifest, shard, general, common)? else {
@@ -51,6 +52,16 @@ pub(super) fn run<S: Study>(general: &General, common: &Common, mut study: S) ->
     let text = report::write(&study, &found, &common.out, common.json.as_deref())?;
     std::fs::remove_file(common.out.join(JOURNAL)).failed()?;
     print(&text)
+}
+
+/// Refuses an operator that cannot be had at a network's first sample, before anything is written.
+fn check_operator<S: Study>(study: &S, setting: &Setting<'_>) -> Outcome {
+    let Some(operator) = study.operator() else { return Ok(()) };
+    for network in setting.networks {
+        let frozen = network.loaded.network.frozen().failed()?;
+        operator.open(&setting.losses(network, &frozen, &[0])?, 1).input()?;
+    }
+    Ok(())
 }
 
 fn check_places<S: Study>(

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::Named;
 use super::manifest::{Manifest, NetworkFacts};
+use super::operator::Operator;
 use super::report::Report;
 use crate::failure::{Blame, Outcome};
 
@@ -40,6 +41,12 @@ pub(super) trait Study: Serialize + DeserializeOwned {
         dimension: usize,
         samples: usize,
     ) -> cure_geometry::Result<()>;
+
+    /// The operator that its samples are measured with, where there is one; of several, that of the
+    /// smallest h.
+    fn operator(&self) -> Option<Operator> {
+        None
+    }
 
     /// Settles what depends on all networks and samples together; before anything is noted.
     fn prepare(&mut self, _setting: &Setting<'_>) -> Outcome {

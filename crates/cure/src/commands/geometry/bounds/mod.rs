@@ -120,6 +120,10 @@ impl Study for Distances {
     const GROUP: usize = 16;
     const DEFAULT_SAMPLES: usize = 100;
 
+    fn operator(&self) -> Option<Operator> {
+        Some(self.operator)
+    }
+
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
         ["bounds", "bounds-curvature", "bounds-theory"].map(String::from).to_vec()
     }

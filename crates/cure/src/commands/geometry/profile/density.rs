@@ -33,6 +33,10 @@ impl Study for Spread {
     const GROUP: usize = 16;
     const DEFAULT_SAMPLES: usize = 20;
 
+    fn operator(&self) -> Option<Operator> {
+        Some(self.operator)
+    }
+
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
         vec![Self::NAME.into()]
     }

@@ -66,6 +66,10 @@ impl Study for Sweep {
     const GROUP: usize = 8;
     const DEFAULT_SAMPLES: usize = 20;
 
+    fn operator(&self) -> Option<Operator> {
+        self.lengths.iter().copied().reduce(f64::min).map(|h| self.operator_at(h))
+    }
+
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
         vec![Self::NAME.into()]
     }

@@ -35,6 +35,10 @@ impl Study for Whole {
     const GROUP: usize = 4;
     const DEFAULT_SAMPLES: usize = 20;
 
+    fn operator(&self) -> Option<Operator> {
+        Some(self.operator)
+    }
+
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
         vec![Self::NAME.into()]
     }
