@@ -10,6 +10,7 @@ use super::super::manifest::NetworkFacts;
 use super::super::operator::{Operator, per_square};
 use super::super::report::{Report, exact, shown};
 use super::super::study::{Found, Group, Measured, OfNetwork, Proceed, Study};
+use super::whole::decade;
 use crate::failure::{Blame, Outcome};
 
 /// The largest and the smallest eigenvalues of each sample.
@@ -124,7 +125,7 @@ impl Study for Ends {
         let how = self.operator.describe(manifest.scale);
         let caption = format!(
             "The algebraically largest and smallest eigenvalues by Lanczos' method, means over {} \
-             with 95 % intervals of the mean. {how}.",
+             with 95 % intervals of the mean. {how}. The axis is linear near 0 and logarithmic beyond.",
             manifest.images()
         );
         let label = format!("λ, mean over images ({})", per_square(manifest.scale));
@@ -143,18 +144,23 @@ impl Study for Ends {
         let mut text =
             Table::new(format!("Ends of the spectrum ({}), {how}", manifest.images()), columns);
         let mut summaries = Vec::new();
+        // The network with the smallest eigenvalues is to be read as well.
+        let mut least = f64::INFINITY;
         for network in &found.networks {
             let name = &network.facts.name;
+            let mut most: f64 = 0.0;
             for (end, count, of) in [
                 ("largest", self.top, (|row| &row.largest) as fn(&Row) -> &Vec<Pair>),
                 ("smallest", self.bottom, |row| &row.smallest),
             ] {
                 let means = means(network, count, of);
+                most = means.iter().fold(most, |most, (_, mean)| most.max(mean.mean.abs()));
                 let points = means.iter().map(|(place, mean)| (*place, mean.mean));
                 let bounds = means.iter().map(|(_, mean)| (mean.ci95[0], mean.ci95[1]));
                 let series = Series::new(format!("{name}, {end}"), points);
                 plot = plot.series(series.with_error(bounds));
             }
+            least = least.min(if most > 0.0 { most } else { least });
             let n = network.measured();
             let first = network.mean(|row| row.largest.first().map(|(value, _)| *value));
             let last = network.mean(|row| row.smallest.first().map(|(value, _)| *value));
@@ -183,7 +189,8 @@ impl Study for Ends {
                 "places": self.places(network),
             }));
         }
-        let figure = plot.draw().failed()?;
+        let least = if least.is_finite() { least } else { 0.0 };
+        let figure = plot.signed_log_y(decade(least)).draw().failed()?;
         let columns = [
             "end",
             "place",

@@ -191,7 +191,7 @@ fn means(network: &OfNetwork<'_, Row>) -> Vec<Mean> {
     (0..length).filter_map(|rank| network.mean(|row| row.eigenvalues.get(rank).copied())).collect()
 }
 
-/// Where the axis turns linear: three decades below the largest value.
-fn decade(largest: f64) -> i32 {
+/// Where a signed logarithmic axis turns linear: three decades below the largest value.
+pub(super) fn decade(largest: f64) -> i32 {
     if largest > 0.0 { largest.log10().floor() as i32 - 2 } else { 0 }
 }
