@@ -74,6 +74,9 @@ const LOOK: usize = 4;
 /// decide their random numbers. `proceed` is asked before each product, with the number of them done
 /// and the most there can be.
 ///
+/// An eigenvalue that H has several times is found as often where H closes its spaces, as one of low rank
+/// does; elsewhere it may be found once.
+///
 /// Cost: a product a step, and one for each eigenvalue.
 ///
 /// # Errors
@@ -95,7 +98,9 @@ pub fn extremes(
     let mut spaces: Vec<Krylov> =
         streams.iter_mut().map(|stream| Krylov::new(gaussian(stream, dimension))).collect();
     let mut is_done = vec![false; rows.len()];
+    // The wanted values at the last look, and when the space was last closed.
     let mut before: Vec<Vec<f64>> = vec![Vec::new(); rows.len()];
+    let mut closed: Vec<Vec<f64>> = vec![Vec::new(); rows.len()];
     for step in 0..steps {
         let active: Vec<usize> =
             (0..rows.len()).filter(|&i| !is_done[i] && !spaces[i].is_broken).collect();
@@ -116,14 +121,19 @@ pub fn extremes(
             }
             let ritz = space.ritz()?;
             let wanted = wanted_values(&ritz, options);
-            is_done[i] = is_enough
-                && (has_converged(space, &ritz, options)
-                    || ritz.asymmetry > options.tolerance
-                        && stands_still(&before[i], &wanted, &ritz, options));
-            before[i] = wanted;
-            // An eigenvalue that the first vector has no part of is only seen by going on.
-            if space.is_closed && !is_done[i] {
-                space.reopen(&mut streams[i]);
+            let is_settled = has_converged(space, &ritz, options)
+                || ritz.asymmetry > options.tolerance
+                    && stands_still(&before[i], &wanted, &ritz, options);
+            before[i] = wanted.clone();
+            is_done[i] = is_enough && is_settled;
+            // One vector sees each eigenvalue once, and those that it has a part of. Where H closes its
+            // space, others show what it missed, until one changes nothing.
+            if space.is_closed && space.len() < dimension {
+                is_done[i] &= stands_still(&closed[i], &wanted, &ritz, options);
+                closed[i] = wanted;
+                if !is_done[i] {
+                    space.reopen(&mut streams[i]);
+                }
             }
         }
     }

@@ -103,6 +103,14 @@ fn low_rank_and_whole_spectra() {
     }
     assert!(found.steps < 16, "{}", found.steps);
 
+    // From the other end all are 0, though a single vector meets that eigenvalue once.
+    let options = LanczosOptions { largest: 2, smallest: 5, ..Default::default() };
+    let found = extremes(&mut hessian, &[0], &[0], &options, GO).unwrap().remove(0).unwrap();
+    assert!(found.has_converged && found.steps < 16, "{}", found.steps);
+    for pair in &found.smallest {
+        assert!(pair.value.abs() < 1e-8 && pair.residual < 1e-8, "{}", pair.value);
+    }
+
     let spectrum = eigenvalues();
     let mut hessian = Quadratic::new(&spectrum, 4);
     let size = spectrum.len();
