@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::manifest::NetworkFacts;
-use super::super::operator::{Operator, unit};
+use super::super::operator::{Operator, per_square, unit};
 use super::super::report::{Report, exact, number, shown};
 use super::super::study::{Found, Group, Measured, Proceed, Study};
 use crate::failure::{Blame, Outcome};
@@ -129,7 +129,7 @@ impl Study for Sweep {
         let mut plot = LinePlot::new(
             "Curvature against the length of the step",
             format!("h (ℓ2, {unit})"),
-            format!("mean over images ({unit})"),
+            format!("mean over images ({})", per_square(manifest.scale)),
         )
         .log_x()
         .log_y()
