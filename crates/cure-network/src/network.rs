@@ -12,7 +12,7 @@ use crate::initialise;
 use crate::layout::{LayerKind, Layout, ParameterSpec};
 use crate::linearization::{self, BatchStatistics, Linearization};
 use crate::normalization::Normalization;
-use crate::pieces::{self, Pieces};
+use crate::pieces::{self, Cut, Pieces};
 use crate::primitive::Affine;
 use crate::program::Program;
 use crate::ranks::Ranks;
@@ -265,7 +265,7 @@ impl Network {
             tensors: self.tensors.clone(),
             classes: self.architecture.classes,
             input: self.architecture.input,
-            images_a_piece: pieces::images_a_piece(self.layout.largest_layer()),
+            cut: Cut::of(self.layout.largest_layer(), self.multiply_adds()),
         })
     }
 
@@ -279,7 +279,7 @@ impl Network {
             tensors: self.tensors.clone(),
             classes: self.architecture.classes,
             input: self.architecture.input,
-            images_a_piece: usize::MAX,
+            cut: Cut::WHOLE,
         }))
     }
 
@@ -323,7 +323,7 @@ pub struct Frozen {
     tensors: Vec<Tensor>,
     classes: usize,
     input: [usize; 3],
-    images_a_piece: usize,
+    cut: Cut,
 }
 
 impl Frozen {
@@ -368,17 +368,15 @@ impl Classifier for Frozen {
 
     fn logits(&self, images: &Tensor) -> Result<Tensor> {
         self.check(images)?;
-        pieces::join(pieces::map(images, self.images_a_piece, |images| {
-            linearization::logits(&self.program, images)
-        })?)
+        pieces::join(self.cut.map(images, |images| linearization::logits(&self.program, images))?)
     }
 
     fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
         self.check(images)?;
-        let pieces = pieces::map(images, self.images_a_piece, |images| {
-            Linearization::new(&self.program, &self.tensors, images)
-        })?;
-        Ok(Box::new(Pieces::new(pieces)?))
+        let pieces = self
+            .cut
+            .map(images, |images| Linearization::new(&self.program, &self.tensors, images))?;
+        Ok(Box::new(Pieces::new(self.cut, pieces)?))
     }
 }
 
@@ -412,7 +410,7 @@ impl Classifier for Training {
     }
 
     fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
-        Ok(Box::new(Pieces::new(vec![self.0.linearize(images)?])?))
+        Ok(Box::new(Pieces::new(Cut::WHOLE, vec![self.0.linearize(images)?])?))
     }
 }
 

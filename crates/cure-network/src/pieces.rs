@@ -11,17 +11,66 @@ use crate::classifier::Linearized;
 use crate::error::Result;
 use crate::linearization::Linearization;
 
-/// Images a piece at most for a network whose largest layer has this many values an image.
-pub(crate) fn images_a_piece(largest_layer: usize) -> usize {
-    /// Values that a layer of a piece may take: half a megabyte, so that a layer's input, output and
-    /// mask share a second-level cache.
-    const CACHED: usize = 128 * 1024;
-    /// With fewer images a layer's weights are read and transformed too often for what they do.
-    const FEWEST: usize = 8;
-    /// What is taken where no useful number of images fits the cache.
-    const UNCACHED: usize = 16;
-    let images = CACHED / largest_layer.max(1);
-    if images < FEWEST { UNCACHED } else { images }
+/// How the batches of a network are cut.
+#[derive(Clone, Copy)]
+pub(crate) struct Cut {
+    /// Images a piece at most.
+    most: usize,
+    /// Whether a layer of a single image is work enough for several threads.
+    shares_layers: bool,
+}
+
+impl Cut {
+    /// Not at all.
+    pub(crate) const WHOLE: Self = Self { most: usize::MAX, shares_layers: true };
+
+    /// For a network whose largest layer has so many values an image, and that does so many multiply-adds
+    /// for one.
+    pub(crate) fn of(largest_layer: usize, multiply_adds: u64) -> Self {
+        /// Values that a layer of a piece may take: half a megabyte, so that a layer's input, output and
+        /// mask share a second-level cache.
+        const CACHED: usize = 128 * 1024;
+        /// With fewer images a layer's weights are read and transformed too often for what they do.
+        const FEWEST: usize = 8;
+        /// What is taken where no useful number of images fits the cache.
+        const UNCACHED: usize = 16;
+        /// Multiply-adds of a network whose layers take as long as handing them to other threads.
+        const SMALL: u64 = 100_000_000;
+        let images = CACHED / largest_layer.max(1);
+        Self {
+            most: if images < FEWEST { UNCACHED } else { images },
+            shares_layers: multiply_adds > SMALL,
+        }
+    }
+
+    /// `count` rows in ranges of at most `most`, as equal as can be, and as many for every thread; one
+    /// range where a thread would get a single image and layers can be shared instead.
+    fn ranges(self, count: usize) -> Vec<Range<usize>> {
+        let threads = rayon::current_num_threads();
+        if count == 0 || (self.shares_layers && count < 2 * threads) {
+            return std::iter::once(0..count).collect();
+        }
+        let pieces = count.div_ceil(self.most).next_multiple_of(threads).min(count);
+        (0..pieces).map(|piece| piece * count / pieces..(piece + 1) * count / pieces).collect()
+    }
+
+    /// `work` that is not cut.
+    fn uncut<R>(self, work: impl FnOnce() -> R) -> R {
+        if self.shares_layers { work() } else { ops::alone(work) }
+    }
+
+    /// `work` on every piece of a sample-major tensor.
+    pub(crate) fn map<R: Send>(
+        self,
+        x: &Tensor,
+        work: impl Fn(&Tensor) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let ranges = self.ranges(x.shape().first().copied().unwrap_or(0));
+        if ranges.len() == 1 {
+            return Ok(vec![self.uncut(|| work(x))?]);
+        }
+        ranges.into_par_iter().map(|rows| ops::alone(|| work(&rows_of(x, rows)?))).collect()
+    }
 }
 
 /// Ranges of `count` images whose parameter gradients are summed apart.
@@ -33,30 +82,6 @@ pub(crate) fn parts(count: usize, parameters: usize) -> Vec<Range<usize>> {
         return std::iter::once(0..count).collect();
     }
     (0..count).step_by(IMAGES).map(|first| first..(first + IMAGES).min(count)).collect()
-}
-
-/// `count` rows in ranges of at most `most`, as equal as can be, and as many for every thread; one
-/// range where a thread would get a single image.
-fn ranges(count: usize, most: usize) -> Vec<Range<usize>> {
-    let threads = rayon::current_num_threads();
-    if count < 2 * threads {
-        return std::iter::once(0..count).collect();
-    }
-    let pieces = count.div_ceil(most).next_multiple_of(threads).min(count);
-    (0..pieces).map(|piece| piece * count / pieces..(piece + 1) * count / pieces).collect()
-}
-
-/// `work` on every piece of a sample-major tensor, of at most `most` images.
-pub(crate) fn map<R: Send>(
-    x: &Tensor,
-    most: usize,
-    work: impl Fn(&Tensor) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
-    let ranges = ranges(x.shape().first().copied().unwrap_or(0), most);
-    if ranges.len() == 1 {
-        return Ok(vec![work(x)?]);
-    }
-    ranges.into_par_iter().map(|rows| ops::alone(|| work(&rows_of(x, rows)?))).collect()
 }
 
 fn rows_of(x: &Tensor, rows: Range<usize>) -> Result<Tensor> {
@@ -73,14 +98,15 @@ pub(crate) fn join(mut parts: Vec<Tensor>) -> Result<Tensor> {
 
 /// The linearizations of the pieces of a batch.
 pub(crate) struct Pieces<'a> {
+    cut: Cut,
     pieces: Vec<Linearization<'a>>,
     logits: Tensor,
 }
 
 impl<'a> Pieces<'a> {
-    pub(crate) fn new(pieces: Vec<Linearization<'a>>) -> Result<Self> {
+    pub(crate) fn new(cut: Cut, pieces: Vec<Linearization<'a>>) -> Result<Self> {
         let logits = join(pieces.iter().map(|piece| piece.logits().clone()).collect())?;
-        Ok(Self { pieces, logits })
+        Ok(Self { cut, pieces, logits })
     }
 
     /// `work` on every piece with its rows of `rows`.
@@ -91,7 +117,7 @@ impl<'a> Pieces<'a> {
     ) -> Result<Tensor> {
         let found = rows.shape().first().copied().unwrap_or(0);
         if let [only] = self.pieces.as_slice() {
-            return work(only, rows, 0);
+            return self.cut.uncut(|| work(only, rows, 0));
         }
         if found != self.logits.shape()[0] {
             return Err(cure_tensor::TensorError::ShapeMismatch {

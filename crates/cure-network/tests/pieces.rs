@@ -11,12 +11,14 @@ fn waves(shape: &[usize], phase: f32) -> Tensor {
     Tensor::new(shape, (0..len).map(value).collect()).unwrap()
 }
 
-fn network(activation: Activation) -> Frozen {
-    let family =
-        Family::Residual { widths: vec![8, 16], blocks: vec![1, 1], shortcut: Shortcut::Subsample };
+fn network(widths: &[usize], activation: Activation) -> Network {
+    let family = Family::Residual {
+        widths: widths.to_vec(),
+        blocks: vec![1; widths.len()],
+        shortcut: Shortcut::Subsample,
+    };
     let architecture = Architecture { family, activation, classes: 5, input: [3, 16, 16] };
-    let network = Network::random(architecture, Normalization::none(3), 7).unwrap();
-    network.frozen().unwrap()
+    Network::random(architecture, Normalization::none(3), 7).unwrap()
 }
 
 /// Logits, and every derivative that an attack or a measurement takes.
@@ -36,9 +38,18 @@ fn all(classifier: &dyn Classifier, images: &Tensor, labels: &[usize]) -> Vec<Ve
 
 #[test]
 fn pieces_have_the_bits_of_the_whole() {
-    for activation in [Activation::Relu, Activation::Softplus { beta: 2.0 }] {
-        let network = network(activation);
-        for count in [1, 2, 3, 7, 16, 33, 70] {
+    let softplus = Activation::Softplus { beta: 2.0 };
+    // Layers of a few images are given to one thread in the first two, and shared out in the third.
+    let cases: [(&[usize], _, &[usize]); 3] = [
+        (&[8, 16], Activation::Relu, &[1, 2, 3, 7, 16, 33, 70]),
+        (&[8, 16], softplus, &[1, 2, 3, 7, 16, 33, 70]),
+        (&[288], Activation::Relu, &[1, 2, 3, 7]),
+    ];
+    for (widths, activation, counts) in cases {
+        let network = network(widths, activation);
+        assert_eq!(network.multiply_adds() > 100_000_000, widths.len() == 1);
+        let network = network.frozen().unwrap();
+        for &count in counts {
             let images = waves(&[count, 3, 16, 16], 0.0);
             let labels: Vec<usize> = (0..count).map(|i| i % 5).collect();
             let whole = Frozen::linearize(&network, &images).unwrap();
@@ -64,7 +75,7 @@ fn pieces_have_the_bits_of_the_whole() {
 
 #[test]
 fn what_does_not_fit_is_refused_in_pieces_too() {
-    let network = network(Activation::Relu);
+    let network = network(&[8, 16], Activation::Relu).frozen().unwrap();
     let images = waves(&[40, 3, 16, 16], 0.0);
     let at = Classifier::linearize(&network, &images).unwrap();
     assert!(at.pullback(&waves(&[39, 5], 0.0)).is_err());

@@ -35,7 +35,8 @@ fn main() -> ExitCode {
     };
     arguments.general.join(&job);
     let ranks = arguments.general.ranks.clone();
-    let outcome = arguments.prepare().and_then(|()| run(&arguments));
+    // On a thread of the pool, to which it hands work more cheaply than the main thread could.
+    let outcome = arguments.prepare().and_then(|()| rayon::scope(|_| run(&arguments)));
     let interrupted = matches!(outcome, Err(Failure::Interrupted(_)));
     let failed = outcome.is_err() && !interrupted;
     let code = failure::report(outcome, &ranks);

@@ -27,14 +27,19 @@ pub fn alone<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Whether work is not to be shared out.
+/// Whether this thread is [`alone`].
 pub(crate) fn is_alone() -> bool {
     ALONE.get()
 }
 
-/// Calls `work` on every task, in parallel unless this thread is [`alone`].
+/// Whether work is shared out: handing it to a pool of one thread would only cost the way there.
+pub(crate) fn is_shared_out() -> bool {
+    !is_alone() && rayon::current_num_threads() > 1
+}
+
+/// Calls `work` on every task, in parallel where work [is shared out](is_shared_out).
 pub(super) fn for_each<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Send + Sync) {
-    if is_alone() || tasks.len() < 2 {
+    if tasks.len() < 2 || !is_shared_out() {
         tasks.into_iter().for_each(work);
     } else {
         tasks.into_par_iter().for_each(work);
@@ -43,7 +48,7 @@ pub(super) fn for_each<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Send + Sync) {
 
 /// The results of `work` for every task in order, computed as by [`for_each`].
 pub(super) fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
-    if is_alone() || tasks.len() < 2 {
+    if tasks.len() < 2 || !is_shared_out() {
         tasks.into_iter().map(work).collect()
     } else {
         tasks.into_par_iter().map(work).collect()
@@ -52,7 +57,7 @@ pub(super) fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Send 
 
 /// Calls `work(offset, piece)` on consecutive pieces of `output`, in parallel when it pays.
 pub(super) fn over_pieces(output: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
-    if output.len() <= PIECE || is_alone() {
+    if output.len() <= PIECE || !is_shared_out() {
         vectorised(|| work(0, output));
     } else {
         output
@@ -71,7 +76,7 @@ pub(super) fn over_rows(
     if row_length == 0 {
         return;
     }
-    if output.len() <= PIECE || is_alone() {
+    if output.len() <= PIECE || !is_shared_out() {
         vectorised(|| {
             output.chunks_mut(row_length).enumerate().for_each(|(row, values)| work(row, values));
         });

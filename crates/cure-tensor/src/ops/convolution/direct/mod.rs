@@ -13,7 +13,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::super::machine::dispatch;
-use super::super::parallel::{SharedOutput, for_each, is_alone};
+use super::super::parallel::{SharedOutput, for_each, is_shared_out};
 use super::epilogue::Epilogue;
 use super::geometry::Window;
 use super::scratch::with_scratch;
@@ -100,7 +100,7 @@ pub(super) fn correlate(
     let (rows, blocks) = (plan.rows(), plan.blocks());
     let step = plan.rows_a_task(plan.deepest());
     let tiles = rows.div_ceil(step) * groups;
-    let enough = if is_alone() { 1 } else { ENOUGH };
+    let enough = if is_shared_out() { ENOUGH } else { 1 };
     let pieces = enough.div_ceil(tiles.max(1)).min(blocks / FEWEST_BLOCKS).max(1);
     let blocks_a_piece = blocks.div_ceil(pieces).max(1);
     let mut tasks = Vec::new();

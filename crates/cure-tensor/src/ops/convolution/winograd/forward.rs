@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::super::super::machine::dispatch;
-use super::super::super::parallel::{SharedOutput, for_each, is_alone};
+use super::super::super::parallel::{SharedOutput, for_each, is_shared_out};
 use super::super::epilogue::Epilogue;
 use super::super::geometry::Geometry;
 use super::super::scratch::with_scratch;
@@ -108,7 +108,7 @@ fn pieces(channels: usize, tile_blocks: usize) -> Vec<Range<usize>> {
     /// Tasks that let half a dozen cores share the work.
     const ENOUGH: usize = 8;
     let blocks = channels.div_ceil(CHANNELS);
-    let enough = if is_alone() { 1 } else { ENOUGH };
+    let enough = if is_shared_out() { ENOUGH } else { 1 };
     let pieces = enough.div_ceil(tile_blocks.max(1)).clamp(1, blocks);
     let step = blocks.div_ceil(pieces);
     (0..blocks).step_by(step).map(|first| first..(first + step).min(blocks)).collect()
