@@ -56,34 +56,65 @@ pub(super) struct Options {
     /// Products with H, at most, of Lanczos' method [default: 100; 32 with --density]
     #[arg(long, value_name = "N", help_heading = "Which eigenvalues")]
     steps: Option<usize>,
-    /// The residual that ends Lanczos' method, as a share of the largest |λ|.
-    #[arg(long, value_name = "SHARE", default_value_t = LanczosOptions::default().tolerance, help_heading = "Which eigenvalues")]
-    tolerance: f64,
-    /// Random vectors of --density.
-    #[arg(long, value_name = "N", default_value_t = DensityOptions::default().probes, help_heading = "Which eigenvalues")]
-    probes: usize,
-    /// Random vectors of --h-sweep's ‖H‖_F.
-    #[arg(long, value_name = "N", default_value_t = 30, help_heading = "Which eigenvalues")]
-    draws: usize,
+    /// The residual that ends Lanczos' method, as a share of the largest |λ| [default: 0.0001]
+    #[arg(long, value_name = "SHARE", help_heading = "Which eigenvalues")]
+    tolerance: Option<f64>,
+    /// Random vectors of --density [default: 4]
+    #[arg(long, value_name = "N", help_heading = "Which eigenvalues")]
+    probes: Option<usize>,
+    /// Random vectors of --h-sweep's ‖H‖_F [default: 30]
+    #[arg(long, value_name = "N", help_heading = "Which eigenvalues")]
+    draws: Option<usize>,
+}
+
+/// Random vectors of a sweep's ‖H‖_F where none are asked for.
+const DRAWS: usize = 30;
+
+impl Options {
+    /// Refuses what the measurement that is asked for would not look at.
+    fn check_used(&self) -> Outcome {
+        let Self { top, bottom, density, h_sweep, .. } = self;
+        let is_lanczos = top.is_some() || bottom.is_some() || h_sweep.is_some();
+        let options = [
+            (
+                "--steps",
+                self.steps.is_some(),
+                is_lanczos || *density,
+                "--top, --bottom, --density or --h-sweep",
+            ),
+            ("--tolerance", self.tolerance.is_some(), is_lanczos, "--top, --bottom or --h-sweep"),
+            ("--probes", self.probes.is_some(), *density, "--density"),
+            ("--draws", self.draws.is_some(), h_sweep.is_some(), "--h-sweep"),
+        ];
+        match options.into_iter().find(|(_, is_given, is_used, _)| *is_given && !is_used) {
+            None => Ok(()),
+            Some((name, _, _, with)) => Err(Failure::Input(format!(
+                "{name} is an option of {with}; write that too, or leave {name} out"
+            ))),
+        }
+    }
 }
 
 pub(super) fn run(general: &General, options: &Options) -> Outcome {
+    options.check_used()?;
     let operator = options.operator.parse(options.common.scale()?)?;
     let steps = options.steps;
+    let tolerance = options.tolerance.unwrap_or(LanczosOptions::default().tolerance);
     if let Some(range) = &options.h_sweep {
         let steps = steps.unwrap_or(LanczosOptions::default().steps);
         let study = Sweep {
             operator: operator_of_a_sweep(operator)?,
             lengths: read_lengths(range)?,
             steps,
-            tolerance: options.tolerance,
-            draws: options.draws,
+            tolerance,
+            draws: options.draws.unwrap_or(DRAWS),
         };
         return measure::run(general, &options.common, study);
     }
     if options.density {
         let steps = steps.unwrap_or(DensityOptions::default().steps);
-        let study = Spread { operator, probes: options.probes, steps };
+        let probes = options.probes.unwrap_or(DensityOptions::default().probes);
+        let study = Spread { operator, probes, steps };
         return measure::run(general, &options.common, study);
     }
     if options.top.is_some() || options.bottom.is_some() {
@@ -92,14 +123,9 @@ pub(super) fn run(general: &General, options: &Options) -> Outcome {
             top: options.top.unwrap_or(1),
             bottom: options.bottom.unwrap_or(1),
             steps: steps.unwrap_or(LanczosOptions::default().steps),
-            tolerance: options.tolerance,
+            tolerance,
         };
         return measure::run(general, &options.common, study);
-    }
-    if steps.is_some() {
-        let message = "--steps is of --top, --bottom, --density and --h-sweep; all eigenvalues take \
-                       as many products as there are pixel values";
-        return Err(Failure::Input(message.into()));
     }
     measure::run(general, &options.common, Whole { operator })
 }
