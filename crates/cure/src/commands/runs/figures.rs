@@ -81,14 +81,14 @@ const COLUMNS: [Column; 8] = [
         "curvature.frobenius",
         "frobenius",
         "Curvature: Frobenius norm of the Hessian",
-        "‖H‖_F, pixels in [0, 1]",
+        "‖H‖_F (1/pixel², pixels in [0, 1])",
         "H is the loss's second derivative by the image (the paper's Figs 10 and 14).",
     ),
     Column::value(
         "curvature.gradient_sign",
         "gradient-sign",
         "Curvature along the gradient's sign",
-        "‖Hz‖, pixels in [0, 1]",
+        "‖Hz‖ (1/pixel², pixels in [0, 1])",
         "z = sign(∇ℓ)/‖sign(∇ℓ)‖₂ (the paper's Figs 10 and 14).",
     ),
     Column::value(
