@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::Device;
+
 /// Why a tensor operation was refused. Shapes are always named.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -33,6 +35,24 @@ pub enum TensorError {
         value: String,
         /// The accepted range.
         accepted: String,
+    },
+    /// The engine that was asked for an operation failed.
+    #[error("{operation} on {device}: {reason}")]
+    Device {
+        /// The operation.
+        operation: &'static str,
+        /// Where.
+        device: Device,
+        /// What the engine says.
+        reason: String,
+    },
+    /// A device has too little memory.
+    #[error("{operation}: {device} has too little free memory; take a smaller batch")]
+    OutOfMemory {
+        /// The operation.
+        operation: &'static str,
+        /// Where.
+        device: Device,
     },
 }
 

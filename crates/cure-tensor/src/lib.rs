@@ -6,16 +6,23 @@
 //! batch, and reductions over a channel read contiguous memory. Images outside a network are
 //! sample-major, `[N, C, H, W]`; [`ops::channel_major`] and [`ops::sample_major`] convert.
 //!
-//! Every operation gives the same bits for any number of threads and, per sample, for any batch
+//! Tensors live on one [`Device`] of the process. On the CPU this crate computes; with the feature `libtorch` ATen
+//! can, there and on GPUs, to the same numbers within rounding.
+//!
+//! On the CPU every operation gives the same bits for any number of threads and, per sample, for any batch
 //! size: work is cut by shape, never by thread count, and each output element is one fixed chain
 //! of additions.
 
 mod buffer;
+mod device;
 mod error;
 pub mod meter;
 pub mod ops;
 mod tensor;
+#[cfg(feature = "libtorch")]
+mod torch;
 
+pub use device::{DEVICE_VARIABLE, Device, device, named_by_environment, use_device};
 pub use error::TensorError;
 pub use tensor::Tensor;
 

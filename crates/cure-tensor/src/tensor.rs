@@ -3,12 +3,16 @@ use std::sync::Arc;
 
 use crate::buffer::Buffer;
 use crate::ops;
+#[cfg(feature = "libtorch")]
+use crate::torch::{self, Values};
 use crate::{Result, TensorError};
 
 /// Where the values of a tensor live. One variant an engine; operations match on it.
 #[derive(Clone)]
 enum Storage {
     Cpu(Arc<Buffer>),
+    #[cfg(feature = "libtorch")]
+    Torch(Arc<Values>),
 }
 
 /// A contiguous, row-major array of `f32`. Cloning is cheap (the values are shared); an
@@ -36,7 +40,34 @@ impl Tensor {
     pub(crate) fn trusted(shape: &[usize], values: impl Into<Buffer>) -> Self {
         let values = values.into();
         debug_assert_eq!(shape.iter().product::<usize>(), values.len());
-        Self { shape: shape.to_vec(), storage: Storage::Cpu(Arc::new(values)) }
+        #[cfg(feature = "libtorch")]
+        if torch::is_chosen() {
+            return match Values::upload(shape, values.into_vec()) {
+                Ok(values) => Self::of_torch(shape, values),
+                Err(values) => Self::on_host(shape, values),
+            };
+        }
+        Self::on_host(shape, values)
+    }
+
+    /// Values that stay where they are, whatever the device.
+    pub(crate) fn on_host(shape: &[usize], values: impl Into<Buffer>) -> Self {
+        Self { shape: shape.to_vec(), storage: Storage::Cpu(Arc::new(values.into())) }
+    }
+
+    /// Values that ATen made.
+    #[cfg(feature = "libtorch")]
+    pub(crate) fn of_torch(shape: &[usize], values: Values) -> Self {
+        Self { shape: shape.to_vec(), storage: Storage::Torch(Arc::new(values)) }
+    }
+
+    /// The values as ATen's.
+    #[cfg(feature = "libtorch")]
+    pub(crate) fn torch(&self) -> std::result::Result<tch::Tensor, tch::TchError> {
+        match &self.storage {
+            Storage::Torch(values) => Ok(values.tensor()),
+            Storage::Cpu(values) => Values::uploaded(&self.shape, values),
+        }
     }
 
     /// A tensor of zeros.
@@ -67,16 +98,18 @@ impl Tensor {
     /// The values in row-major order, on the host. Borrowed on the CPU; an engine whose memory
     /// is elsewhere copies.
     pub fn host(&self) -> Cow<'_, [f32]> {
-        let Storage::Cpu(values) = &self.storage;
-        Cow::Borrowed(values)
+        Cow::Borrowed(self.cpu())
     }
 
     /// The values in row-major order, without a copy when this is their only holder.
     pub fn into_vec(self) -> Vec<f32> {
-        let Storage::Cpu(values) = self.storage;
-        match Arc::try_unwrap(values) {
-            Ok(buffer) => buffer.into_vec(),
-            Err(shared) => shared.to_vec(),
+        match self.storage {
+            Storage::Cpu(values) => match Arc::try_unwrap(values) {
+                Ok(buffer) => buffer.into_vec(),
+                Err(shared) => shared.to_vec(),
+            },
+            #[cfg(feature = "libtorch")]
+            Storage::Torch(values) => values.host().to_vec(),
         }
     }
 
@@ -89,32 +122,48 @@ impl Tensor {
             return Err(TensorError::DataLength { shape: shape.to_vec(), len: self.len() });
         }
         self.shape = shape.to_vec();
+        #[cfg(feature = "libtorch")]
+        if let Storage::Torch(values) = &self.storage {
+            self.storage = match values.reshaped(shape) {
+                Some(values) => Storage::Torch(Arc::new(values)),
+                None => return Ok(Self::trusted(shape, values.host().to_vec())),
+            };
+        }
         Ok(self)
     }
 
     /// Whether every element is finite.
     pub fn is_finite(&self) -> bool {
+        #[cfg(feature = "libtorch")]
+        if let Storage::Torch(values) = &self.storage {
+            return values.is_finite();
+        }
         // Run by run, so that each is compared in vectors.
         let run = |values: &[f32]| values.iter().fold(true, |all, value| all & value.is_finite());
         ops::vectorised(|| self.cpu().chunks(4096).all(run))
     }
 
+    /// The values on the host, where they are brought once if they are elsewhere.
     pub(crate) fn cpu(&self) -> &[f32] {
-        let Storage::Cpu(values) = &self.storage;
-        values
+        match &self.storage {
+            Storage::Cpu(values) => values,
+            #[cfg(feature = "libtorch")]
+            Storage::Torch(values) => values.host(),
+        }
     }
 
     /// The values as a buffer to write over: this tensor's own memory when nobody shares it, a
     /// copy otherwise.
     pub(crate) fn into_buffer(self) -> Buffer {
-        let Storage::Cpu(values) = self.storage;
-        match Arc::try_unwrap(values) {
-            Ok(buffer) => buffer,
-            Err(shared) => {
-                let mut copy = Buffer::stale(shared.len());
-                copy.copy_from_slice(&shared);
-                copy
-            }
+        let copy = |values: &[f32]| {
+            let mut copy = Buffer::stale(values.len());
+            copy.copy_from_slice(values);
+            copy
+        };
+        match self.storage {
+            Storage::Cpu(values) => Arc::try_unwrap(values).unwrap_or_else(|shared| copy(&shared)),
+            #[cfg(feature = "libtorch")]
+            Storage::Torch(values) => copy(values.host()),
         }
     }
 

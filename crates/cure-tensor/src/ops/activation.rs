@@ -122,6 +122,7 @@ impl Activation {
 /// σ(a), in the memory of `a` when nobody shares it.
 pub fn activate(kind: Activation, a: Tensor) -> Tensor {
     let _running = crate::meter::operation("activate");
+    on_torch!(activate(kind, &a));
     // The match is outside the loop so that the ReLU loop vectorises.
     match kind {
         Activation::Relu => super::map(a, |value| if value <= 0.0 { 0.0 } else { value }),
@@ -146,6 +147,7 @@ fn check(operation: &'static str, a: &Tensor, others: &[&Tensor]) -> Result<()> 
 pub fn activation_pullback(kind: Activation, a: &Tensor, g: Tensor) -> Result<Tensor> {
     let _running = crate::meter::operation("activation_pullback");
     check("activation_pullback", a, &[&g])?;
+    on_torch!(activation_pullback(kind, a, &g));
     let shape = g.shape().to_vec();
     let mut output = g.into_buffer();
     let a = a.cpu();
@@ -183,6 +185,7 @@ pub fn activation_second_order(
         return activation_pullback(kind, a, mu);
     }
     check("activation_second_order", a, &[tangent, lambda, &mu])?;
+    on_torch!(activation_second_order(kind, a, tangent, lambda, &mu));
     let mut output = Buffer::stale(a.len());
     let (a_values, tangent, lambda, mu) = (a.cpu(), tangent.cpu(), lambda.cpu(), mu.cpu());
     over_pieces(&mut output, |offset, piece| {

@@ -47,6 +47,7 @@ fn channels(operation: &'static str, x: &Tensor) -> Result<(usize, usize)> {
 pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
     let _running = crate::meter::operation("channel_moments");
     let (count, length) = channels("channel_moments", x)?;
+    on_torch!(channel_moments(x));
     let values = x.cpu();
     let moments = |channel: usize| {
         let row = &values[channel * length..(channel + 1) * length];
@@ -86,6 +87,12 @@ impl<'a> ChannelSum<'a> {
         Self { b: Some(b), ..self }
     }
 
+    /// a, the centre and b.
+    #[cfg(feature = "libtorch")]
+    pub(crate) fn parts(&self) -> (&'a Tensor, Option<&'a [f32]>, Option<&'a Tensor>) {
+        (self.a, self.centre, self.b)
+    }
+
     fn check(&self, shape: &[usize], count: usize) -> Result<()> {
         let operation = "channel_sums";
         let mut tensors = [Some(self.a), self.b].into_iter().flatten();
@@ -116,6 +123,7 @@ pub fn channel_sums<const N: usize>(sums: [ChannelSum<'_>; N]) -> Result<[Vec<f6
     for sum in &sums {
         sum.check(first.a.shape(), count)?;
     }
+    on_torch!(channel_sums(&sums));
     let one = |channel: usize| {
         let mut totals = [0.0; N];
         for start in (0..length).step_by(RUN) {
@@ -171,6 +179,7 @@ pub fn channel_combination(terms: &[(&Tensor, &[f32])], constant: &[f32]) -> Res
     if constant.len() != count {
         return Err(TensorError::shape(operation, format!("[{count}]"), &[constant.len()]));
     }
+    on_torch!(channel_combination(terms, constant));
     let mut output = Buffer::stale(first.len());
     over_pieces(&mut output, |offset, piece| {
         let mut done = 0;

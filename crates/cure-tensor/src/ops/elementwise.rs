@@ -53,11 +53,14 @@ pub fn add(a: Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the shapes differ.
 pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    same_shape("subtract", a, b)?;
+    on_torch!(subtract(a, b));
     zip_map(a, b, |a, b| a - b)
 }
 
 /// `factor · x`.
 pub fn scale(factor: f32, x: Tensor) -> Tensor {
+    on_torch!(scale(factor, &x));
     map(x, |value| factor * value)
 }
 
@@ -68,6 +71,7 @@ pub fn scale(factor: f32, x: Tensor) -> Tensor {
 pub fn axpy(a: f32, x: &Tensor, y: Tensor) -> Result<Tensor> {
     let _running = crate::meter::operation("axpy");
     same_shape("axpy", &y, x)?;
+    on_torch!(axpy(a, x, &y));
     let shape = y.shape().to_vec();
     let mut output = y.into_buffer();
     let x = x.cpu();

@@ -25,6 +25,7 @@ pub fn channel_major(x: &Tensor) -> Result<Tensor> {
     let [n, c, rest @ ..] = x.shape() else {
         return Err(TensorError::shape("channel_major", "[N, C, …]", x.shape()));
     };
+    on_torch!(exchange("channel_major", x));
     let output = swap_leading(x, *n, *c, rest.iter().product());
     let shape: Vec<usize> = [*c, *n].iter().chain(rest).copied().collect();
     Ok(Tensor::trusted(&shape, output))
@@ -47,6 +48,7 @@ pub fn sample_major(x: &Tensor) -> Result<Tensor> {
 pub fn flatten(x: &Tensor) -> Result<Tensor> {
     let _running = crate::meter::operation("flatten");
     let [c, n, h, w] = x.dims("flatten", "[C, N, H, W]")?;
+    on_torch!(flatten(x, [c, n, h, w]));
     let (values, plane) = (x.cpu(), h * w);
     let mut output = Buffer::stale(values.len());
     over_rows(&mut output, n, |feature, row| {
@@ -72,6 +74,7 @@ pub fn unflatten(x: &Tensor, channels: usize, height: usize, width: usize) -> Re
         let expected = format!("[{}, N, 1, 1]", channels * plane);
         return Err(TensorError::shape("unflatten", expected, x.shape()));
     }
+    on_torch!(unflatten(x, [channels, n, height, width]));
     let values = x.cpu();
     let mut output = Buffer::stale(values.len());
     over_rows(&mut output, plane, |index, row| {
@@ -100,6 +103,7 @@ pub fn select(x: &Tensor, positions: &[usize]) -> Result<Tensor> {
             accepted: format!("0..{rows}"),
         });
     }
+    on_torch!(select(x, positions));
     let length: usize = rest.iter().product();
     let values = x.cpu();
     let mut output = Buffer::stale(positions.len() * length);
@@ -121,7 +125,6 @@ pub fn concatenate(parts: &[&Tensor]) -> Result<Tensor> {
         return Err(TensorError::shape("concatenate", "at least one tensor [N, …]", &[]));
     };
     let mut rows = 0;
-    let mut values = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
     for part in parts {
         match part.shape() {
             [count, tail @ ..] if tail == rest => rows += count,
@@ -129,8 +132,10 @@ pub fn concatenate(parts: &[&Tensor]) -> Result<Tensor> {
                 return Err(TensorError::shape("concatenate", format!("[N, {rest:?}]"), found));
             }
         }
-        values.extend_from_slice(part.cpu());
     }
+    on_torch!(concatenate(parts));
+    let mut values = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    parts.iter().for_each(|part| values.extend_from_slice(part.cpu()));
     let shape: Vec<usize> = std::iter::once(rows).chain(rest.iter().copied()).collect();
     Ok(Tensor::trusted(&shape, values))
 }

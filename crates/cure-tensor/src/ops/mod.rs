@@ -3,6 +3,16 @@
 //! Names say what an operation computes; which derivative rule it serves is said where the
 //! networks call it. Shapes are checked before any work, and a mismatch is an error.
 
+/// Hands an operation over to libtorch where that is the engine.
+macro_rules! on_torch {
+    ($name:ident($($argument:expr),* $(,)?)) => {
+        #[cfg(feature = "libtorch")]
+        if crate::torch::is_chosen() {
+            return crate::torch::$name($($argument),*);
+        }
+    };
+}
+
 mod activation;
 mod channel;
 mod convolution;

@@ -38,6 +38,7 @@ pub fn average_pool(x: &Tensor, size: [usize; 2]) -> Result<Tensor> {
             x.shape(),
         ));
     }
+    on_torch!(average_pool(x, size));
     let (oh, ow) = (h / kh, w / kw);
     let values = x.cpu();
     let factor = 1.0 / (kh * kw) as f32;
@@ -76,6 +77,7 @@ pub fn average_pool_transpose(
             g.shape(),
         ));
     }
+    on_torch!(average_pool_transpose(g, size, [height, width]));
     let values = g.cpu();
     let factor = 1.0 / (kh * kw) as f32;
     let mut output = Buffer::zeros(c * n * height * width);
@@ -105,6 +107,7 @@ pub fn subsample(x: &Tensor, stride: usize, channels: usize) -> Result<Tensor> {
             x.shape(),
         ));
     }
+    on_torch!(subsample(x, stride, channels));
     let (oh, ow, before) = (h.div_ceil(stride), w.div_ceil(stride), (channels - c) / 2);
     let values = x.cpu();
     let mut output = Buffer::zeros(channels * n * oh * ow);
@@ -142,6 +145,7 @@ pub fn subsample_transpose(
             g.shape(),
         ));
     }
+    on_torch!(subsample_transpose(g, stride, [channels, n, height, width]));
     let before = (c - channels) / 2;
     let values = g.cpu();
     let mut output = Buffer::zeros(channels * n * height * width);

@@ -31,6 +31,7 @@ pub fn sample_dot(a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
     if a.shape() != b.shape() {
         return Err(TensorError::shape("sample_dot", format!("{:?}", a.shape()), b.shape()));
     }
+    on_torch!(sample_dot(a, b));
     let (left, right) = (a.cpu(), b.cpu());
     let dot = |row: usize| {
         let range = row * length..(row + 1) * length;
@@ -46,6 +47,8 @@ pub fn sample_dot(a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
 /// If `x` has no sample dimension.
 pub fn sample_l2(x: &Tensor) -> Result<Vec<f64>> {
     let _running = crate::meter::operation("sample_l2");
+    rows("sample_l2", x)?;
+    on_torch!(sample_l2(x));
     reduce("sample_l2", x, |row| {
         row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
     })
@@ -57,6 +60,8 @@ pub fn sample_l2(x: &Tensor) -> Result<Vec<f64>> {
 /// If `x` has no sample dimension.
 pub fn sample_l1(x: &Tensor) -> Result<Vec<f64>> {
     let _running = crate::meter::operation("sample_l1");
+    rows("sample_l1", x)?;
+    on_torch!(sample_l1(x));
     reduce("sample_l1", x, |row| row.iter().map(|&value| f64::from(value.abs())).sum())
 }
 
@@ -66,6 +71,8 @@ pub fn sample_l1(x: &Tensor) -> Result<Vec<f64>> {
 /// If `x` has no sample dimension.
 pub fn sample_linf(x: &Tensor) -> Result<Vec<f64>> {
     let _running = crate::meter::operation("sample_linf");
+    rows("sample_linf", x)?;
+    on_torch!(sample_linf(x));
     reduce("sample_linf", x, |row| {
         row.iter().fold(0.0, |most: f64, &value| {
             // `max` prefers a number to NaN; here NaN must win, and stay.
@@ -92,6 +99,7 @@ pub fn scale_samples(x: &Tensor, factors: &[f32]) -> Result<Tensor> {
             &[factors.len()],
         ));
     }
+    on_torch!(scale_samples(x, factors));
     let values = x.cpu();
     let mut output = Buffer::stale(values.len());
     over_rows(&mut output, length, |row, out| {
@@ -108,6 +116,8 @@ pub fn scale_samples(x: &Tensor, factors: &[f32]) -> Result<Tensor> {
 /// # Errors
 /// If `x` has no sample dimension.
 pub fn normalised(x: &Tensor) -> Result<Tensor> {
+    rows("normalised", x)?;
+    on_torch!(normalised(x));
     let factors: Vec<f32> = sample_l2(x)?
         .into_iter()
         .map(|norm| if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 })
@@ -121,6 +131,8 @@ pub fn normalised(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If `x` has no sample dimension.
 pub fn direction_of_sign(x: &Tensor) -> Result<Tensor> {
+    rows("direction_of_sign", x)?;
+    on_torch!(direction_of_sign(x));
     let sign = |value: f32| {
         if value > 0.0 {
             1.0

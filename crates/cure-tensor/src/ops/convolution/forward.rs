@@ -21,6 +21,7 @@ pub fn convolution(
     let geometry = Geometry::new(operation, x.shape(), kernel.shape(), window)?;
     let shape = geometry.output_shape();
     epilogue.check(operation, &shape)?;
+    on_torch!(convolution(x, &kernel.weight(), window, &epilogue));
     let output = if super::winograd::applies(&geometry) {
         let packed = kernel.packed(&geometry);
         let _running = geometry.running(operation, 1);

@@ -71,7 +71,7 @@ impl Kernel {
         )
     }
 
-    fn weight(&self) -> Tensor {
+    pub(super) fn weight(&self) -> Tensor {
         match &*self.forms.weight.read().unwrap_or_else(PoisonError::into_inner) {
             Weight::Given(weight) => weight.clone(),
             Weight::Packed(packed) => packed.unpack(&self.shape),

@@ -30,6 +30,13 @@ pub fn convolution_input_gradient(
         return Err(TensorError::shape(operation, expected, g.shape()));
     }
     epilogue.check(operation, &geometry.input_shape())?;
+    on_torch!(convolution_input_gradient(
+        g,
+        &kernel.weight(),
+        window,
+        geometry.input_shape(),
+        &epilogue
+    ));
     let output = if super::winograd::applies(&geometry) {
         let packed = kernel.packed_mirrored(&geometry);
         let _running = geometry.running(operation, 1);

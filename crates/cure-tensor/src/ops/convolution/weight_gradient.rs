@@ -26,6 +26,7 @@ pub fn convolution_weight_gradient(
             return Err(TensorError::shape(operation, expected, g.shape()));
         }
     }
+    on_torch!(convolution_weight_gradient(pairs, weight_shape, window));
     let _running = geometry.running(operation, pairs.len());
     if super::winograd::applies(&geometry) {
         return Ok(Tensor::trusted(

@@ -1,0 +1,148 @@
+//! Where tensors live: a choice of the process.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+use crate::{Result, TensorError};
+
+/// A place for tensors, and the engine that computes there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// This crate's own operations.
+    #[default]
+    Cpu,
+    /// libtorch on the CPU.
+    TorchCpu,
+    /// libtorch on the CUDA device of this index.
+    TorchCuda(usize),
+}
+
+/// The environment variable that names the device where nothing else does.
+pub const DEVICE_VARIABLE: &str = "CURE_DEVICE";
+
+static CHOSEN: OnceLock<Device> = OnceLock::new();
+
+impl Device {
+    /// Whether libtorch computes there.
+    pub fn is_torch(self) -> bool {
+        self != Self::Cpu
+    }
+
+    /// Whether it can be used here and now.
+    ///
+    /// # Errors
+    /// [`TensorError::Argument`] if this build or this machine does not have it.
+    pub fn check(self) -> Result<()> {
+        let refuse = |accepted: String| {
+            let (operation, argument) = ("a device", "its name");
+            Err(TensorError::Argument { operation, argument, value: self.to_string(), accepted })
+        };
+        match self {
+            Self::Cpu => Ok(()),
+            #[cfg(not(feature = "libtorch"))]
+            _ => refuse("cpu; for others build with --features libtorch".into()),
+            #[cfg(feature = "libtorch")]
+            Self::TorchCpu => Ok(()),
+            #[cfg(feature = "libtorch")]
+            Self::TorchCuda(index) => match crate::torch::cuda_devices() {
+                0 => refuse("cpu or torch:cpu; libtorch finds no CUDA device".into()),
+                count if index < count => Ok(()),
+                count => refuse(format!("torch:cuda:0 to torch:cuda:{}", count - 1)),
+            },
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = TensorError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let device = match text {
+            "cpu" => Some(Self::Cpu),
+            "torch:cpu" => Some(Self::TorchCpu),
+            "torch:cuda" => Some(Self::TorchCuda(0)),
+            _ => text
+                .strip_prefix("torch:cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::TorchCuda),
+        };
+        device.ok_or_else(|| TensorError::Argument {
+            operation: "a device",
+            argument: "its name",
+            value: text.to_owned(),
+            accepted: "cpu, torch:cpu or torch:cuda[:INDEX]".into(),
+        })
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => formatter.write_str("cpu"),
+            Self::TorchCpu => formatter.write_str("torch:cpu"),
+            Self::TorchCuda(index) => write!(formatter, "torch:cuda:{index}"),
+        }
+    }
+}
+
+/// Puts all tensors of the process on this device.
+///
+/// # Errors
+/// If [`Device::check`] refuses it, or there are tensors, or a choice, already.
+pub fn use_device(device: Device) -> Result<()> {
+    device.check()?;
+    let chosen = *CHOSEN.get_or_init(|| device);
+    if chosen == device {
+        return Ok(());
+    }
+    Err(TensorError::Argument {
+        operation: "use_device",
+        argument: "the device",
+        value: device.to_string(),
+        accepted: format!("one choice, before the first tensor; it is {chosen}"),
+    })
+}
+
+/// The device that [`DEVICE_VARIABLE`] names; none where it is not set.
+///
+/// # Errors
+/// If it names none, or one that cannot be used here.
+pub fn named_by_environment() -> Result<Option<Device>> {
+    let Some(name) = std::env::var_os(DEVICE_VARIABLE).filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let device: Device = name.to_string_lossy().parse()?;
+    device.check()?;
+    Ok(Some(device))
+}
+
+/// The device of all tensors: what [`use_device`] chose, or else [`DEVICE_VARIABLE`] names, or else the
+/// CPU.
+pub fn device() -> Device {
+    *CHOSEN.get_or_init(|| named_by_environment().ok().flatten().unwrap_or_default())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for name in ["cpu", "torch:cpu", "torch:cuda:0", "torch:cuda:11"] {
+            assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
+        }
+        assert_eq!("torch:cuda".parse::<Device>().unwrap(), Device::TorchCuda(0));
+        for name in ["", "gpu", "torch", "torch:cuda:", "torch:cuda:-1", "torch:cuda:x", "CPU"] {
+            assert!(name.parse::<Device>().unwrap_err().to_string().contains("torch:cuda"));
+        }
+    }
+
+    #[test]
+    fn the_environment_is_heeded() {
+        // A device that cannot be had would leave the tests on another one.
+        let named = named_by_environment().unwrap();
+        assert_eq!(device(), named.unwrap_or_default());
+    }
+}

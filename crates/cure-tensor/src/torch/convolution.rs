@@ -1,0 +1,141 @@
+use std::ffi::{CStr, c_char, c_int};
+
+use tch::TchError;
+use torch_sys::C_tensor;
+
+use super::activation::{masked, value};
+use super::{Made, column, made};
+use crate::ops::{Epilogue, Window};
+use crate::{Result, Tensor};
+
+// `shim.cpp`.
+unsafe extern "C" {
+    fn cure_convolution_backward(
+        out: *mut *mut C_tensor,
+        g: *const C_tensor,
+        x: *const C_tensor,
+        weight: *const C_tensor,
+        stride: i64,
+        padding: i64,
+        groups: i64,
+        of_weight: c_int,
+    ) -> *mut c_char;
+}
+
+/// One of ATen's `convolution_backward`'s results, which tch leaves out: the gradient with respect to
+/// the weights or the input. All tensors `[N, C, H, W]`; of the other operand only the shape counts.
+fn backward(
+    g: &tch::Tensor,
+    x: &tch::Tensor,
+    weight: &tch::Tensor,
+    window: Window,
+    of_weight: bool,
+) -> Made {
+    let [stride, padding, groups] =
+        [window.stride, window.padding, window.groups].map(|value| value as i64);
+    let mut out = std::ptr::null_mut();
+    let (g, x, weight) = (g.as_ptr(), x.as_ptr(), weight.as_ptr());
+    // SAFETY: the tensors are alive, and the shim lets no exception out.
+    let message = unsafe {
+        let of_weight = c_int::from(of_weight);
+        cure_convolution_backward(&mut out, g, x, weight, stride, padding, groups, of_weight)
+    };
+    if message.is_null() {
+        // SAFETY: the shim made a tensor for us.
+        return Ok(unsafe { tch::Tensor::from_ptr(out) });
+    }
+    // SAFETY: a C string that the shim allocated by malloc and left to us.
+    let text = unsafe {
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        libc::free(message.cast());
+        text
+    };
+    Err(TchError::Torch(text))
+}
+
+/// A tensor of which only the shape is looked at.
+fn shape_of(like: &tch::Tensor, shape: &[i64]) -> Made {
+    like.f_new_empty([1], (like.kind(), like.device()))?.f_expand(shape, false)
+}
+
+/// What follows the sums, of a channel-major result.
+fn finish(mut sums: tch::Tensor, epilogue: &Epilogue<'_>, has_bias: bool) -> Made {
+    if let Some(bias) = epilogue.bias.filter(|_| !has_bias) {
+        sums = sums.f_add(&column(bias, 4)?)?;
+    }
+    if let Some(residual) = epilogue.residual {
+        sums = sums.f_add(&residual.torch()?)?;
+    }
+    if let Some(kind) = epilogue.activation {
+        sums = value(kind, &sums)?;
+    }
+    if let Some(mask) = epilogue.mask {
+        sums = masked(&sums, &mask.torch()?)?;
+    }
+    Ok(sums)
+}
+
+fn samples_first(x: &Tensor) -> Made {
+    x.torch()?.f_transpose(0, 1)
+}
+
+pub(crate) fn convolution(
+    x: &Tensor,
+    weight: &Tensor,
+    window: Window,
+    epilogue: &Epilogue<'_>,
+) -> Result<Tensor> {
+    let found = || {
+        let bias = epilogue.bias.map(|bias| column(bias, 1)).transpose()?;
+        let Window { stride, padding, groups } = window;
+        let [stride, padding] = [stride, padding].map(|value| [value as i64; 2]);
+        let sums = samples_first(x)?.f_conv2d(
+            &weight.torch()?,
+            bias.as_ref(),
+            stride,
+            padding,
+            [1, 1],
+            groups as i64,
+        )?;
+        finish(sums.f_transpose(0, 1)?, epilogue, true)
+    };
+    made("convolution", found())
+}
+
+pub(crate) fn convolution_input_gradient(
+    g: &Tensor,
+    weight: &Tensor,
+    window: Window,
+    input: [usize; 4],
+    epilogue: &Epilogue<'_>,
+) -> Result<Tensor> {
+    let found = || {
+        let g = samples_first(g)?;
+        let [channels, samples, height, width] = input.map(|side| side as i64);
+        let x = shape_of(&g, &[samples, channels, height, width])?;
+        let sums = backward(&g, &x, &weight.torch()?, window, false)?;
+        finish(sums.f_transpose(0, 1)?, epilogue, false)
+    };
+    made("convolution_input_gradient", found())
+}
+
+pub(crate) fn convolution_weight_gradient(
+    pairs: &[(&Tensor, &Tensor)],
+    weight_shape: &[usize],
+    window: Window,
+) -> Result<Tensor> {
+    let found = || {
+        let shape: Vec<i64> = weight_shape.iter().map(|&side| side as i64).collect();
+        let mut sum: Option<tch::Tensor> = None;
+        for (x, g) in pairs {
+            let (x, g) = (samples_first(x)?, samples_first(g)?);
+            let one = backward(&g, &x, &shape_of(&g, &shape)?, window, true)?;
+            sum = Some(match sum {
+                None => one,
+                Some(sum) => sum.f_add(&one)?,
+            });
+        }
+        sum.ok_or_else(|| TchError::Torch("no pair".into()))
+    };
+    made("convolution_weight_gradient", found())
+}

@@ -1,0 +1,119 @@
+//! The libtorch engine: the operations of [`ops`](crate::ops) by ATen, on its CPU or on CUDA devices.
+//!
+//! A tensor's shape is what it is on the CPU engine, channel-major inside a network; what lies in memory
+//! is ATen's affair. Exchanging channels and samples is then a view, and convolutions find channels last
+//! behind it, where they are fastest. What has no operation here is done on the host and brought back.
+
+mod activation;
+mod channel;
+mod convolution;
+mod elementwise;
+mod layout;
+mod pooling;
+mod sample;
+mod values;
+
+use std::sync::{Mutex, PoisonError};
+
+use tch::TchError;
+
+use crate::{Device, Result, Tensor, TensorError};
+
+pub(crate) use activation::*;
+pub(crate) use channel::*;
+pub(crate) use convolution::*;
+pub(crate) use elementwise::*;
+pub(crate) use layout::*;
+pub(crate) use pooling::*;
+pub(crate) use sample::*;
+pub(crate) use values::Values;
+
+/// ATen's answer.
+type Made<T = tch::Tensor> = std::result::Result<T, TchError>;
+
+/// Whether tensors are ATen's.
+pub(crate) fn is_chosen() -> bool {
+    crate::device().is_torch()
+}
+
+/// How many CUDA devices libtorch sees.
+pub(crate) fn cuda_devices() -> usize {
+    usize::try_from(tch::Cuda::device_count()).unwrap_or(0)
+}
+
+/// Threads for what one operation of ATen does on the CPU.
+pub(crate) fn use_threads(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+}
+
+fn place() -> tch::Device {
+    match crate::device() {
+        Device::TorchCuda(index) => tch::Device::Cuda(index),
+        Device::Cpu | Device::TorchCpu => tch::Device::Cpu,
+    }
+}
+
+/// What went wrong in an operation that has no way to say so; the next one that has says it.
+static FAILURE: Mutex<Option<TensorError>> = Mutex::new(None);
+
+fn error(operation: &'static str, cause: &TchError) -> TensorError {
+    let reason = cause.to_string();
+    // What follows is a trace of calls inside libtorch.
+    let reason = reason.lines().next().unwrap_or_default().trim().to_owned();
+    match reason.contains("out of memory") {
+        true => TensorError::OutOfMemory { operation, device: crate::device() },
+        false => TensorError::Device { operation, device: crate::device(), reason },
+    }
+}
+
+/// The error of an earlier operation, once.
+fn earlier() -> Result<()> {
+    match FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// What ATen made, as a tensor of ours.
+fn made(operation: &'static str, made: Made) -> Result<Tensor> {
+    earlier()?;
+    let values = made.map_err(|cause| error(operation, &cause))?;
+    let size = values.size();
+    let shape: Vec<usize> = size.iter().filter_map(|&side| usize::try_from(side).ok()).collect();
+    Ok(Tensor::of_torch(&shape, Values::new(values)))
+}
+
+/// The same for operations that cannot fail on the host: NaN where ATen fails, and the error is kept for
+/// the next operation that can.
+fn surely(operation: &'static str, shape: &[usize], found: Made) -> Tensor {
+    match found {
+        Ok(values) => Tensor::of_torch(shape, Values::new(values)),
+        Err(cause) => {
+            keep(error(operation, &cause));
+            Tensor::on_host(shape, vec![f32::NAN; shape.iter().product()])
+        }
+    }
+}
+
+fn keep(error: TensorError) {
+    FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+}
+
+/// Numbers read back from the device.
+fn read(operation: &'static str, values: Made) -> Result<Vec<f64>> {
+    earlier()?;
+    let values = values.and_then(|values| Vec::<f64>::try_from(values.f_contiguous()?.f_view(-1)?));
+    values.map_err(|cause| error(operation, &cause))
+}
+
+/// Numbers of the host, `[N, 1, …, 1]` with so many dimensions: one for each row of another tensor.
+fn column(values: &[f32], dimensions: usize) -> Made {
+    let mut shape = vec![1; dimensions.max(1)];
+    shape[0] = values.len() as i64;
+    tch::Tensor::f_from_slice(values)?.f_to_device(place())?.f_view(shape.as_slice())
+}
+
+/// All dimensions but the first.
+fn inner(dimensions: usize) -> Vec<i64> {
+    (1..dimensions as i64).collect()
+}
