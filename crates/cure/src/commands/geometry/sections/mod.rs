@@ -140,12 +140,12 @@ pub(super) fn absent<R>(found: &Found<'_, R>, sample: usize) -> String {
 pub(super) fn panel_size(panels: usize) -> (f64, f64) {
     match panels {
         1 => (620.0, 560.0),
-        2 => (460.0, 440.0),
+        2 | 4 => (460.0, 440.0),
         _ => (380.0, 370.0),
     }
 }
 
 /// Panels beside each other.
 pub(super) fn columns(panels: usize) -> usize {
-    panels.min(3)
+    if panels == 4 { 2 } else { panels.min(3) }
 }
