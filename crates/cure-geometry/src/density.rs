@@ -36,6 +36,9 @@ impl DensityOptions {
             if value == 0 {
                 return Err(GeometryError::setting(name, value, "1 or more"));
             }
+            if value > MOST {
+                return Err(GeometryError::setting(name, value, format!("at most {MOST}")));
+            }
         }
         Ok(())
     }
@@ -78,6 +81,9 @@ impl Density {
         self.nodes.iter().zip(&self.weights).map(|(&node, weight)| weight * f(node)).sum()
     }
 }
+
+/// More of either than anybody waits for.
+const MOST: usize = 100_000;
 
 /// What the vectors are drawn for.
 const PURPOSE: u64 = 0x736c_7100;

@@ -34,10 +34,13 @@ impl FrobeniusOptions {
     /// [`GeometryError::Setting`], with what is accepted.
     pub fn check(&self) -> Result<()> {
         let least = if self.deflated { 3 * LEAST } else { LEAST };
-        match self.draws >= least {
+        match (least..=MOST).contains(&self.draws) {
             true => Ok(()),
             false => {
-                let accepted = format!("{least} or more");
+                let accepted = match self.draws < least {
+                    true => format!("{least} or more"),
+                    false => format!("at most {MOST}"),
+                };
                 Err(GeometryError::setting("the number of draws", self.draws, accepted))
             }
         }
@@ -57,6 +60,10 @@ pub struct Frobenius {
 
 /// What the vectors are drawn for.
 const PURPOSE: u64 = 0x6672_6f62;
+/// More draws than anybody waits for.
+const MOST: usize = 100_000;
+/// Draws held at once.
+const CHUNK: usize = 256;
 /// Draws that a standard deviation is taken from, at the least.
 const LEAST: usize = 2;
 
@@ -108,7 +115,7 @@ fn squared(
     let products = |hessian: &mut dyn Hessian, vectors: &[Vec<f64>]| {
         hessian.apply(&vec![row; vectors.len()], vectors)
     };
-    let third = options.draws / 3;
+    let third = (options.draws / 3).min(dimension);
     let (mut basis, mut exact) = (Vec::new(), 0.0);
     if options.deflated {
         let sketch: Vec<Vec<f64>> = (0..third).map(|_| gaussian(&mut stream, dimension)).collect();
@@ -136,8 +143,12 @@ fn squared(
         }
         vector
     };
-    let draws: Vec<Vec<f64>> = (0..rest).map(draw).collect();
-    let squares: Vec<f64> = products(hessian, &draws)?.iter().map(|p| dot(p, p)).collect();
+    let mut draws = (0..rest).map(draw);
+    let mut squares: Vec<f64> = Vec::with_capacity(rest);
+    while squares.len() < rest {
+        let some: Vec<Vec<f64>> = draws.by_ref().take(CHUNK).collect();
+        squares.extend(products(hessian, &some)?.iter().map(|product| dot(product, product)));
+    }
     let mean = squares.iter().sum::<f64>() / rest as f64;
     let deviations: f64 = squares.iter().map(|square| (square - mean).powi(2)).sum();
     let error = (deviations / (rest - 1) as f64 / rest as f64).sqrt();

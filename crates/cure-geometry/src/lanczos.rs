@@ -3,7 +3,7 @@
 use crate::error::{GeometryError, Result, check_count};
 use crate::hessian::Hessian;
 use crate::krylov::{Krylov, Ritz, grow};
-use crate::linear::{add_scaled, dot, norm};
+use crate::linear::{add_scaled, norm};
 use crate::random::{gaussian, stream};
 
 /// How the ends of the spectrum are looked for.
@@ -16,8 +16,8 @@ pub struct LanczosOptions {
     /// Products with H at most, the check of the residuals not counted. Default 100.
     pub steps: usize,
     /// The residual ‖Hv − λv‖ that ends the search, as a share of the largest |λ|. Default 1e-4:
-    /// products come in f32. An operator that is not symmetric has no such vectors: then the search
-    /// ends when no wanted eigenvalue moves by more than this over 4 steps.
+    /// products come in f32. An operator that is not symmetric may have no such vectors: then the search
+    /// ends, without having converged, when no wanted eigenvalue moves by more than this over 4 steps.
     pub tolerance: f64,
     /// Seed of the first vectors. Default 0.
     pub seed: u64,
@@ -39,8 +39,6 @@ pub struct Eigenpair {
     /// ‖Hv − λv‖, from a product of its own: what the operator really does, whatever the method
     /// believes. A finite difference with a large h is not linear, and it shows here.
     pub residual: f64,
-    /// vᵀHv of the same product: λ of a linear operator.
-    pub quotient: f64,
 }
 
 /// The ends of a sample's spectrum.
@@ -52,18 +50,10 @@ pub struct Extremes {
     pub smallest: Vec<Eigenpair>,
     /// Products with H.
     pub steps: usize,
-    /// Whether the search came to its end, as the method sees it.
+    /// Whether the search came to its end, and every residual is within twice the tolerance.
     pub has_converged: bool,
     /// ‖T − Tᵀ‖/‖T‖ of H in the space that was looked at: 0 of a symmetric operator.
     pub asymmetry: f64,
-}
-
-impl Extremes {
-    /// The eigenvalue of the largest magnitude among those found: it need not be the largest one.
-    pub fn dominant(&self) -> Option<&Eigenpair> {
-        let all = self.largest.iter().chain(&self.smallest);
-        all.max_by(|a, b| a.value.abs().total_cmp(&b.value.abs()))
-    }
 }
 
 /// Steps between looks at the residuals.
@@ -166,9 +156,9 @@ impl LanczosOptions {
             let accepted = format!("at least the number of eigenvalues, {wanted}");
             return Err(GeometryError::setting("the number of steps", self.steps, accepted));
         }
-        match self.tolerance >= 0.0 {
+        match (0.0..=1.0).contains(&self.tolerance) {
             true => Ok(()),
-            false => Err(GeometryError::setting("the tolerance", self.tolerance, "0 or more")),
+            false => Err(GeometryError::setting("the tolerance", self.tolerance, "0 to 1")),
         }
     }
 }
@@ -204,7 +194,7 @@ fn finish(
     hessian: &mut dyn Hessian,
     row: usize,
     space: &Krylov,
-    has_converged: bool,
+    is_done: bool,
     options: &LanczosOptions,
 ) -> Result<Option<Extremes>> {
     let ritz = space.ritz()?;
@@ -215,12 +205,14 @@ fn finish(
     let products = hessian.apply(&vec![row; vectors.len()], &vectors)?;
     let pair = |((at, vector), mut product): ((usize, Vec<f64>), Vec<f64>)| {
         let value = ritz.values[at];
-        let quotient = dot(&vector, &product);
         add_scaled(&mut product, -value, &vector);
-        Eigenpair { value, residual: norm(&product), quotient, vector }
+        Eigenpair { value, residual: norm(&product), vector }
     };
     let mut pairs: Vec<Eigenpair> =
         wanted.into_iter().zip(vectors).zip(products).map(pair).collect();
+    let most = ritz.values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    let is_right = |pair: &Eigenpair| pair.residual <= 2.0 * options.tolerance * most;
+    let has_converged = is_done && pairs.iter().all(is_right);
     let smallest = pairs.split_off(largest.len());
     Ok(Some(Extremes {
         largest: pairs,

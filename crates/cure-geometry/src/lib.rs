@@ -50,10 +50,10 @@ pub use bounds::{
 pub use density::{Density, DensityOptions, density};
 pub use error::{GeometryError, Result};
 pub use frobenius::{Frobenius, FrobeniusOptions, frobenius};
-pub use hessian::{Difference, Exact, Factor, FiniteDifference, Hessian};
+pub use hessian::{Columns, Difference, Exact, Factor, FiniteDifference, Hessian};
 pub use lanczos::{Eigenpair, Extremes, LanczosOptions, extremes};
 pub use losses::{Gradients, Losses, Values};
-pub use mean::Mean;
+pub use mean::{Mean, RunningMean};
 pub use perturbation::check_nearest;
 pub use profile::{Profile, curvature_profile};
 pub use section::{Boundary, BoundaryOptions, Plane, Section, boundary, planes, section};

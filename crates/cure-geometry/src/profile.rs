@@ -49,7 +49,8 @@ pub fn curvature_profile(
     Ok(found)
 }
 
-fn matrix(
+/// H of a sample, column by column.
+pub(crate) fn matrix(
     hessian: &mut dyn Hessian,
     row: usize,
     mut proceed: impl FnMut(usize) -> bool,
@@ -80,20 +81,27 @@ fn profile(mut matrix: Mat<f64>) -> Result<Option<Profile>> {
     if !matrix.is_all_finite() {
         return Ok(None);
     }
-    let (mut off, mut all) = (0.0, 0.0);
-    for j in 0..size {
-        for i in 0..=j {
-            let (upper, lower) = (matrix[(i, j)], matrix[(j, i)]);
-            all += if i == j { upper * upper } else { upper * upper + lower * lower };
-            off += 2.0 * (upper - lower).powi(2);
-            matrix[(j, i)] = (upper + lower) / 2.0;
-        }
-    }
+    let [off, all] = symmetrise(&mut matrix);
     let refuse = |_| GeometryError::Eigenvalues { size };
     let mut eigenvalues = matrix.self_adjoint_eigenvalues(Side::Lower).map_err(refuse)?;
     eigenvalues.reverse();
     let asymmetry = if all > 0.0 { (off / all).sqrt() } else { 0.0 };
     Ok(Some(Profile { eigenvalues, asymmetry, frobenius: all.sqrt() }))
+}
+
+/// Puts (H + Hᵀ)/2 in the place of H; gives ‖H − Hᵀ‖²_F and ‖H‖²_F.
+pub(crate) fn symmetrise(matrix: &mut Mat<f64>) -> [f64; 2] {
+    let (mut off, mut all) = (0.0, 0.0);
+    for j in 0..matrix.ncols() {
+        for i in 0..=j {
+            let (upper, lower) = (matrix[(i, j)], matrix[(j, i)]);
+            all += if i == j { upper * upper } else { upper * upper + lower * lower };
+            off += 2.0 * (upper - lower).powi(2);
+            let middle = (upper + lower) / 2.0;
+            (matrix[(i, j)], matrix[(j, i)]) = (middle, middle);
+        }
+    }
+    [off, all]
 }
 
 impl Factor {

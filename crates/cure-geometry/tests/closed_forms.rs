@@ -64,8 +64,6 @@ fn the_ends_of_the_spectrum_are_found() {
         for (found, expected) in smallest.iter().zip(spectrum.iter().rev()) {
             assert!((found - expected).abs() < 1e-7, "{smallest:?}");
         }
-        // The largest is not that of the largest magnitude.
-        assert!((found.dominant().unwrap().value + 12.0).abs() < 1e-7);
         for pair in found.largest.iter().chain(&found.smallest) {
             assert!((norm(&pair.vector) - 1.0).abs() < 1e-9 && pair.residual < 1e-6);
             let product = hessian.apply(&[0], std::slice::from_ref(&pair.vector)).unwrap();
@@ -74,18 +72,20 @@ fn the_ends_of_the_spectrum_are_found() {
     }
 }
 
-/// Of an operator that is not symmetric the eigenvalues are those of its symmetric part, and the search
-/// ends though no vector has a small residual.
+/// Of an operator that is not symmetric the eigenvalues are those of its symmetric part; the search ends
+/// though no vector has a small residual, and does not claim to have converged.
 #[test]
 fn a_twisted_operator() {
     let mut hessian = Quadratic::new(&eigenvalues(), 2);
     hessian.twist = 0.05;
     let options = LanczosOptions { largest: 2, smallest: 1, tolerance: 1e-5, ..Default::default() };
     let found = extremes(&mut hessian, &[0], &[3], &options, GO).unwrap().remove(0).unwrap();
-    assert!(found.has_converged && found.steps < 60 && found.asymmetry > 0.01, "{}", found.steps);
+    assert!(!found.has_converged && found.steps < 60 && found.asymmetry > 0.01, "{}", found.steps);
     for (pair, expected) in found.largest.iter().chain(&found.smallest).zip([9.0, 5.0, -12.0]) {
         assert!((pair.value - expected).abs() < 1e-3, "{} {expected}", pair.value);
-        assert!((pair.quotient - expected).abs() < 1e-3 && pair.residual > 0.01, "{pair:?}");
+        let product = hessian.apply(&[0], std::slice::from_ref(&pair.vector)).unwrap();
+        let quotient = dot(&product[0], &pair.vector);
+        assert!((quotient - expected).abs() < 1e-3 && pair.residual > 0.01, "{pair:?}");
     }
 }
 
@@ -275,9 +275,13 @@ fn what_cannot_be_asked_for() {
     assert!(refusal(LanczosOptions { largest: 4, ..default }).contains("at most 3"));
     assert!(refusal(LanczosOptions { largest: 0, ..default }).contains("1 or more"));
     assert!(refusal(LanczosOptions { largest: 2, steps: 1, ..default }).contains("at least"));
-    assert!(refusal(LanczosOptions { tolerance: f64::NAN, ..default }).contains("0 or more"));
-    let draws = FrobeniusOptions { draws: 1, ..Default::default() };
-    assert!(frobenius(&mut hessian, &[0], &[0], &[vec![0.0; 3]], &draws, GO).is_err());
+    for tolerance in [f64::NAN, f64::INFINITY, -1.0] {
+        assert!(refusal(LanczosOptions { tolerance, ..default }).contains("0 to 1"));
+    }
+    for draws in [1, usize::MAX] {
+        let draws = FrobeniusOptions { draws, ..Default::default() };
+        assert!(frobenius(&mut hessian, &[0], &[0], &[vec![0.0; 3]], &draws, GO).is_err());
+    }
     let steps = DensityOptions { steps: 0, ..Default::default() };
     assert!(density(&mut hessian, &[0], &[0], &steps, GO).is_err());
     let stopped = curvature_profile(&mut hessian, &[0], |_, _| false);

@@ -5,8 +5,8 @@ mod common;
 
 use common::{images, norm, perceptron, predicted, random};
 use cure_geometry::{
-    Difference, Exact, Factor, FiniteDifference, GeometryError, Hessian, LanczosOptions, Losses,
-    Profile, curvature_profile, extremes,
+    Columns, Difference, Exact, Factor, FiniteDifference, GeometryError, Hessian, LanczosOptions,
+    Losses, Profile, curvature_profile, extremes,
 };
 use cure_network::Scale;
 use cure_tensor::ops::Activation;
@@ -108,6 +108,33 @@ fn finite_differences_tend_to_exact() {
         found[1].iter().zip(&found[0]).all(|(b, a)| (b - 2.0 * a).abs() < 1e-6 * b.abs().max(1e-3))
     );
     assert_eq!(found[2], vec![0.0; 20]);
+}
+
+/// With steps that cross kinks a difference is neither linear nor symmetric; the symmetric part of its
+/// matrix is, has the eigenvalues of the curvature profile, and Lanczos' method converges to them.
+#[test]
+fn columns_are_the_matrix_of_the_profile() {
+    let network = perceptron(&[30, 20], Activation::Relu, 4, 3);
+    let frozen = network.frozen().unwrap();
+    let losses = Losses::new(&frozen, images(2), vec![0, 1], &[1.0], 8).unwrap();
+    let difference = || FiniteDifference::new(&losses, Difference::Forward, 0.5).unwrap();
+    let profiles = curvature_profile(&mut difference(), &[0, 1], GO).unwrap();
+    let mut columns = Columns::new(difference());
+    let options = LanczosOptions { largest: 3, smallest: 2, tolerance: 1e-9, ..Default::default() };
+    let found = extremes(&mut columns, &[0, 1], &[4, 5], &options, GO).unwrap();
+    for (found, profile) in found.iter().zip(&profiles) {
+        let (found, profile) = (found.as_ref().unwrap(), profile.as_ref().unwrap());
+        assert!(profile.asymmetry > 0.1 && found.has_converged && found.asymmetry < 1e-9);
+        let ends =
+            profile.eigenvalues.iter().take(3).chain(profile.eigenvalues.iter().rev().take(2));
+        for (pair, expected) in found.largest.iter().chain(&found.smallest).zip(ends) {
+            assert!((pair.value - expected).abs() < 1e-8 * profile.frobenius, "{expected}");
+        }
+    }
+    // The difference itself has another idea of its largest curvature, and does not converge.
+    let found = extremes(&mut difference(), &[0, 1], &[4, 5], &options, GO).unwrap();
+    assert!(found.iter().flatten().all(|found| !found.has_converged));
+    assert!(columns.apply(&[2], &[vec![0.0; 20]]).is_err());
 }
 
 #[test]

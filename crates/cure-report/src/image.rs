@@ -103,6 +103,8 @@ pub struct Perturbation {
     pub magnification: f32,
     /// max|δ| over the finite differences, in pixel units of `[0, 1]`.
     pub largest: f32,
+    /// ‖δ‖₂ over the finite differences, in pixel units of `[0, 1]`.
+    pub length: f64,
 }
 
 impl Perturbation {
@@ -120,16 +122,19 @@ impl Perturbation {
         let mut delta: Vec<f32> =
             perturbed.pixels.iter().zip(&image.pixels).map(|(p, i)| p - i).collect();
         let largest = delta.iter().filter(|d| d.is_finite()).fold(0f32, |m, d| m.max(d.abs()));
+        let squares = delta.iter().filter(|d| d.is_finite()).map(|d| f64::from(*d).powi(2));
+        let length = squares.sum::<f64>().sqrt();
         // Below this the magnification itself would overflow: nothing to see.
         let magnification = if largest > 1e-30 { 0.5 / largest } else { 0.0 };
         for value in &mut delta {
             // A difference that is not finite stays so, and is shown in magenta.
             *value = if value.is_finite() { 0.5 + magnification * *value } else { f32::NAN };
         }
-        Ok(Self { image: Image { pixels: delta, ..image.clone() }, magnification, largest })
+        let image = Image { pixels: delta, ..image.clone() };
+        Ok(Self { image, magnification, largest, length })
     }
 
-    /// Such as `×15.9, max |δ| = 8/255`.
+    /// Such as `×15.9, max |δ| = 8/255, ‖δ‖₂ = 1.74`.
     pub fn scale_text(&self) -> String {
         if self.magnification == 0.0 {
             return "no change".to_string();
@@ -144,7 +149,11 @@ impl Perturbation {
             k if k < 1e6 => format!("{k:.0}"),
             k => format!("{k:.1e}"),
         };
-        format!("×{k}, max |δ| = {in_255ths}/255")
+        let length = match self.length {
+            length if length < 0.01 => format!("{length:.1e}"),
+            length => format!("{length:.2}"),
+        };
+        format!("×{k}, max |δ| = {in_255ths}/255, ‖δ‖₂ = {length}")
     }
 }
 
@@ -181,7 +190,7 @@ mod tests {
         assert!((shown.image.pixels[0] - 1.0).abs() < 1e-5);
         assert_eq!(shown.image.pixels[1], 0.5);
         assert!((shown.image.pixels[2] - 0.25).abs() < 1e-5);
-        assert_eq!(shown.scale_text(), "×16, max |δ| = 8/255");
+        assert_eq!(shown.scale_text(), "×16, max |δ| = 8/255, ‖δ‖₂ = 0.04");
     }
 
     #[test]

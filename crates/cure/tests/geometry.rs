@@ -82,15 +82,16 @@ fn assert_same(a: &Path, b: &Path) {
 }
 
 /// Each command with its files and what is in the results' summaries.
-const COMMANDS: [(&str, &str, &[&str]); 11] = [
+const COMMANDS: [(&str, &str, &[&str]); 12] = [
     ("profile --limit 3 --h 0.2", "profile", &["largest", "smallest", "frobenius", "asymmetry"]),
-    ("profile --limit 3 --operator exact", "profile", &["trace", "factor"]),
-    ("profile --limit 4 --top 2 --bottom 3", "ends", &["largest_magnitude", "relative_residual"]),
-    ("profile --limit 4 --density --steps 8", "density", &["trace", "share_below_zero"]),
+    ("profile --limit 3 --operator exact", "profile", &["trace", "factor", "zero"]),
+    ("profile --limit 4 --top 2 --bottom 3", "ends", &["zero", "relative_residual"]),
+    ("profile --limit 4 --density --steps 8", "density", &["zero", "share_below_zero"]),
     ("profile --limit 2 --h-sweep 0.01..1@3 --draws 4", "sweep", &["sweep"]),
     ("frobenius --limit 5 --draws 12 --deflated", "frobenius", &["frobenius", "gradient_sign"]),
     ("alignment --limit 5", "alignment", &["alignment", "largest", "converged"]),
-    ("bounds --limit 6 --operator exact", "bounds", &["standings", "violations", "of_bounded"]),
+    ("alignment --limit 3 --operator columns --h 0.3", "alignment", &["gradient_bends_more"]),
+    ("bounds --limit 6", "bounds", &["standings", "violations", "of_bounded"]),
     ("surface --limit 2 --points 9", "surface", &["distance", "largest_loss"]),
     ("boundary --limit 2 --points 9 --places 7", "boundary", &["curvature", "flatness_share"]),
     ("gallery --limit 3", "gallery", &["norm", "attacked_confidence"]),
@@ -138,10 +139,26 @@ fn every_measurement_writes_its_files_and_says_what_it_is() {
     }
 }
 
+/// A difference along any direction is no matrix: its search may end, but finds no eigenvector, and the
+/// gradient's own curvature shows it. The matrix of its columns has them.
+#[test]
+fn what_is_not_an_eigenvector_is_not_called_one() {
+    let summary = |operator: &str| {
+        let (out, _) = geometry(&format!(
+            "alignment --limit 6 --operator {operator} --h 0.5 --tolerance 1e-5"
+        ));
+        json_of(&out.path().join("alignment.json"))["networks"][0]["summary"].clone()
+    };
+    let (columns, forward) = (summary("columns"), summary("forward"));
+    assert_eq!(columns["converged"], columns["measured"]);
+    assert_eq!(columns["gradient_bends_more"], 0);
+    assert_eq!(forward["converged"], 0);
+}
+
 #[test]
 fn samples_nobody_can_measure_are_counted() {
     // Under this threshold every image's loss is over it, or it is misclassified.
-    let (out, text) = geometry("bounds --limit 8 --threshold 1e-9 --operator exact");
+    let (out, text) = geometry("bounds --limit 8 --threshold 1e-9");
     let results = json_of(&out.path().join("bounds.json"));
     let standings = &results["networks"][0]["summary"]["standings"];
     let count = |key: &str| standings[key].as_u64().unwrap();
@@ -296,7 +313,17 @@ fn bad_input_is_one_sentence() {
         ("frobenius --h 1e-9", "single precision"),
         ("profile --h-sweep 1e-9..1@3", "single precision"),
         ("profile --operator exact --h 1", "of finite differences"),
-        ("profile --operator magic", "accepted are forward, central, exact, factor"),
+        ("profile --operator magic", "accepted are forward, central, columns, exact, factor"),
+        ("alignment --h 1", "say of which"),
+        ("profile --top 2 --h 1", "say of which"),
+        ("frobenius --h 1e30", "at most"),
+        ("frobenius --draws 99999999999999", "at most"),
+        ("profile --top 2 --tolerance inf", "0 to 1"),
+        ("profile --h-sweep 0.1..1@3 --operator columns", "of finite differences"),
+        ("surface --scale normalized", "in pixels"),
+        ("bounds --scale normalized", "in pixels"),
+        ("surface --span 1e300", "at most"),
+        ("boundary --places 100000000000", "3 to"),
         ("profile --scale metre", "accepted are pixel, pixel255, normalized"),
         ("profile --top 65", "at most 64"),
         ("profile --top 4 --steps 3", "at least the number of eigenvalues"),

@@ -7,7 +7,7 @@ use crate::krylov::{Krylov, grow};
 
 /// The shortest r with gᵀr + rᵀHr/2 ≥ c, for H with `eigenvalues` λ_i and g with `components` g_i along
 /// their vectors (those of eigenvalue 0 may be taken together as one). None if the model never
-/// reaches c. (gives ‖r‖, in the units of c/g.)
+/// reaches c. In the units of c/g.
 ///
 /// The shortest r is r_i = μg_i/(1 − μλ_i) for the μ in (0, 1/λ_max) at which the constraint holds
 /// with equality: global by the S-lemma, since I − μH is positive. Where g has no part along the

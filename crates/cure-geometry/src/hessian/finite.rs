@@ -28,6 +28,9 @@ pub struct FiniteDifference<'a> {
     here: Vec<Vec<f64>>,
 }
 
+/// Far outside of anything that an image can become.
+const LONGEST: f64 = 1e6;
+
 impl<'a> FiniteDifference<'a> {
     /// The operator with steps of length `h` in the declared scale. Cost: 2 passes a sample where the
     /// difference is forward.
@@ -35,8 +38,9 @@ impl<'a> FiniteDifference<'a> {
     /// # Errors
     /// If h is not above 0 or the classifier fails.
     pub fn new(losses: &'a Losses<'a>, difference: Difference, h: f64) -> Result<Self> {
-        if !(h.is_finite() && h > 0.0) {
-            return Err(GeometryError::setting("h", h, "a length above 0"));
+        if !(h > 0.0 && h <= LONGEST) {
+            let accepted = format!("a length above 0 and at most {LONGEST:e}");
+            return Err(GeometryError::setting("h", h, accepted));
         }
         losses.check_step(h)?;
         let here = match difference {

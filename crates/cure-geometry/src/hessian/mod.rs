@@ -1,9 +1,11 @@
 //! The Hessian over the input, as an operator.
 
+mod columns;
 mod exact;
 mod factor;
 mod finite;
 
+pub use columns::Columns;
 pub use exact::Exact;
 pub use factor::Factor;
 pub use finite::{Difference, FiniteDifference};

@@ -22,14 +22,18 @@ impl Default for BoundaryOptions {
     }
 }
 
+/// Most places along v.
+const MOST: usize = 10_001;
+
 impl BoundaryOptions {
     /// Whether they can be used; [`boundary`] asks the same.
     ///
     /// # Errors
     /// [`GeometryError::Setting`], with what is accepted.
     pub fn check(&self) -> Result<()> {
-        if self.places < 3 {
-            return Err(GeometryError::setting("the number of places", self.places, "3 or more"));
+        if !(3..=MOST).contains(&self.places) {
+            let accepted = format!("3 to {MOST}");
+            return Err(GeometryError::setting("the number of places", self.places, accepted));
         }
         for (name, value) in [("the width", self.width), ("the reach", self.reach)] {
             if !(value > 0.0 && value.is_finite()) {

@@ -26,6 +26,12 @@ pub struct Section {
 }
 
 impl Section {
+    /// So many places from −span to span.
+    pub fn axis(span: f64, points: usize) -> Vec<f64> {
+        let last = points.saturating_sub(1).max(1) as f64;
+        (0..points).map(|i| span * (2.0 * i as f64 / last - 1.0)).collect()
+    }
+
     /// Whether a section of this span and so many places along an axis can be made; [`section`] asks
     /// the same.
     ///
@@ -36,13 +42,18 @@ impl Section {
             let accepted = format!("3 to {MOST}");
             return Err(GeometryError::setting("the number of places", points, accepted));
         }
-        match span > 0.0 && span.is_finite() {
+        match span > 0.0 && span <= LONGEST {
             true => Ok(()),
-            false => Err(GeometryError::setting("the span", span, "a length above 0")),
+            false => {
+                let accepted = format!("a length above 0 and at most {LONGEST:e}");
+                Err(GeometryError::setting("the span", span, accepted))
+            }
         }
     }
 }
 
+/// Far outside of anything that an image can become.
+const LONGEST: f64 = 1e6;
 /// Most places along an axis.
 const MOST: usize = 1001;
 
@@ -60,8 +71,7 @@ pub fn section(
     mut proceed: impl FnMut(usize, usize) -> bool,
 ) -> Result<Section> {
     Section::check(span, points)?;
-    let step = |i: usize| span * (2.0 * i as f64 / (points - 1) as f64 - 1.0);
-    let axis: Vec<f64> = (0..points).map(step).collect();
+    let axis = Section::axis(span, points);
     let mut found =
         Section { axis: axis.clone(), losses: Vec::new(), classes: Vec::new(), outside: 0 };
     for (line, &b) in axis.iter().enumerate() {

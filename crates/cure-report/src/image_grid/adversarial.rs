@@ -66,13 +66,9 @@ impl AdversarialExample {
         let mut lines = vec![format!("true: {}", self.label)];
         lines.extend(self.clean.lines("clean"));
         lines.extend(self.attacked.lines("attacked"));
-        match scale.split_once(", ") {
-            None => difference.lines.push(scale),
-            Some((factor, largest)) => {
-                difference.lines.push(factor.to_string());
-                lines.push(largest.to_string());
-            }
-        }
+        let mut parts = scale.split(", ").map(str::to_string);
+        difference.lines.extend(parts.next());
+        lines.extend(parts);
         let words = GridCell { image: None, lines };
         let cells = vec![picture(&self.image), difference, picture(&self.perturbed), words];
         Ok(GridRow { caption: self.name.clone(), cells })

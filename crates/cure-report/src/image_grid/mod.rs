@@ -210,7 +210,8 @@ mod tests {
         };
         let grid = ImageGrid::adversarial("t", &[example]).unwrap();
         let figure = grid.draw().unwrap();
-        for text in ["×32", "max |δ| = 4/255", "true: cat", "clean: cat (99.1 %)", "&lt;dog&gt;"]
+        for text in
+            ["×32", "max |δ| = 4/255", "‖δ‖₂ = ", "true: cat", "clean: cat (99.1 %)", "&lt;dog&gt;"]
         {
             assert!(figure.svg().contains(text), "{text}");
         }

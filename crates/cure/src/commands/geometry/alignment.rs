@@ -7,11 +7,11 @@ use cure_report::{Cell, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
-use super::arguments::{Common, OperatorArguments};
+use super::arguments::{Common, OperatorArguments, Usual};
 use super::manifest::NetworkFacts;
 use super::measure;
 use super::operator::Operator;
-use super::report::{Report, exact, number, shown};
+use super::report::{Report, exact, middle, number, shown};
 use super::study::{Found, Group, Measured, Proceed, Study};
 use crate::arguments::General;
 use crate::failure::{Blame, Outcome};
@@ -21,7 +21,8 @@ use crate::failure::{Blame, Outcome};
 Without --limit or --indices the first 100 images are measured. u is the unit eigenvector of the
 algebraically largest eigenvalue of H, g the gradient of the loss. The paper has 0.43 before
 adversarial fine-tuning and 0.90 after it, over 1000 images of CIFAR-10; a random direction has
-1/√d in the root of the mean square.")]
+1/√d in the root of the mean square. Where gᵀHg/‖g‖² is over the largest λ found, u is not what it
+should be; that is counted.")]
 pub(super) struct Options {
     #[command(flatten)]
     common: Common,
@@ -48,11 +49,20 @@ pub(super) struct Cosines {
 pub(super) struct Row {
     #[serde(flatten)]
     found: Alignment,
+    /// gᵀHg/‖g‖²: no direction has more than the largest eigenvalue.
+    along_gradient: f64,
     has_converged: bool,
 }
 
+impl Row {
+    /// Whether the gradient's own direction bends more than the largest eigenvalue allows.
+    fn is_surpassed(&self) -> bool {
+        self.along_gradient > self.found.largest + 1e-3 * self.found.largest.abs()
+    }
+}
+
 pub(super) fn run(general: &General, options: &Options) -> Outcome {
-    let operator = options.operator.parse(options.common.scale()?)?;
+    let operator = options.operator.parse(options.common.scale()?, Usual::Exact)?;
     let study = Cosines { operator, steps: options.steps, tolerance: options.tolerance };
     measure::run(general, &options.common, study)
 }
@@ -66,13 +76,17 @@ impl Cosines {
 
 impl Study for Cosines {
     type Row = Row;
+    type Sums = ();
 
     const NAME: &'static str = "alignment";
-    const GROUP: usize = 16;
     const DEFAULT_SAMPLES: usize = 100;
 
     fn operator(&self) -> Option<Operator> {
         Some(self.operator)
+    }
+
+    fn group(&self) -> usize {
+        self.operator.group()
     }
 
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
@@ -99,15 +113,21 @@ impl Study for Cosines {
         let gradients = group.losses.gradients()?.gradients;
         let options = self.options(group.seed);
         let found = extremes(operator.hessian(), &rows, &group.indices, &options, proceed)?;
-        let row = |(g, ends): (&Vec<f64>, &Option<cure_geometry::Extremes>)| match ends {
+        let products = operator.hessian().apply(&rows, &gradients)?;
+        type Of<'a> = ((&'a Vec<f64>, &'a Vec<f64>), &'a Option<cure_geometry::Extremes>);
+        let row = |((g, product), ends): Of<'_>| match ends {
             None => Measured::left_out("H not finite"),
             Some(ends) => match alignment(g, ends) {
-                Some(found) => Measured::Row(Row { found, has_converged: ends.has_converged }),
+                Some(found) => {
+                    let along: f64 = g.iter().zip(product).map(|(g, p)| g * p).sum();
+                    let along_gradient = along / found.gradient.powi(2);
+                    Measured::Row(Row { found, along_gradient, has_converged: ends.has_converged })
+                }
                 None if g.iter().all(|value| *value == 0.0) => Measured::left_out("gradient zero"),
                 None => Measured::left_out("gradient not finite"),
             },
         };
-        Ok(gradients.iter().zip(&found).map(row).collect())
+        Ok(gradients.iter().zip(&products).zip(&found).map(row).collect())
     }
 
     fn report(&self, found: &Found<'_, Row>) -> Outcome<Report> {
@@ -128,12 +148,13 @@ impl Study for Cosines {
         ));
         let mut text = Table::new(
             format!("|gᵀu|/‖g‖ ({}), {how}; by chance {}", manifest.images(), number(chance)),
-            ["network", "n", "mean", "median", "largest λ", "λ < 0", "converged"],
+            ["network", "n", "mean", "median", "largest λ", "λ < 0", "g bends more", "converged"],
         );
         let mut summaries = Vec::new();
         for network in &found.networks {
             let name = network.facts.name.as_str();
-            let mean = network.mean(|row| Some(row.found.alignment));
+            let mean = network.mean(|row| Some(row.found.alignment)).map(|it| it.within(0.0, 1.0));
+            let surpassed = network.rows().filter(|row| row.is_surpassed()).count();
             let largest = network.mean(|row| Some(row.found.largest));
             let n = network.measured();
             let converged = network.rows().filter(|row| row.has_converged).count();
@@ -143,9 +164,10 @@ impl Study for Cosines {
                 name.into(),
                 n.into(),
                 shown(mean),
-                mean.map_or(Cell::Missing, |mean| number(mean.median).into()),
+                middle(mean),
                 shown(largest),
                 concave.into(),
+                surpassed.into(),
                 format!("{converged}/{n}").into(),
             ]);
             summaries.push(json!({
@@ -153,6 +175,7 @@ impl Study for Cosines {
                 "alignment": mean,
                 "largest": largest,
                 "largest_is_negative": concave,
+                "gradient_bends_more": surpassed,
                 "gradient": network.mean(|row| Some(row.found.gradient)),
                 "converged": converged,
             }));
@@ -160,12 +183,14 @@ impl Study for Cosines {
         let figure = plot.draw().failed()?;
         let mut details = Map::new();
         details.insert("chance".into(), chance.into());
-        let columns = ["alignment", "largest", "residual", "gradient", "converged"];
+        let columns =
+            ["alignment", "largest", "residual", "gradient", "along_gradient", "converged"];
         Ok(Report {
             figures: vec![(Self::NAME.into(), figure)],
             samples: found.table(columns, |row| {
                 let Alignment { alignment, largest, residual, gradient } = row.found;
-                let numbers = [alignment, largest, residual, gradient].map(|v| exact(Some(v)));
+                let numbers = [alignment, largest, residual, gradient, row.along_gradient];
+                let numbers = numbers.map(|value| exact(Some(value)));
                 let converged = Cell::from(if row.has_converged { "yes" } else { "no" });
                 vec![numbers.into_iter().chain([converged]).collect()]
             }),

@@ -62,6 +62,18 @@ pub(super) struct Named {
 }
 
 impl Common {
+    /// The scale of a measurement that looks for the nearest boundary, as attacks do: in pixels.
+    pub(super) fn scale_of_distances(&self) -> Outcome<Scale> {
+        match self.scale()? {
+            Scale::Normalized => Err(Failure::Input(
+                "--scale normalized: attacks look for the nearest boundary in pixels, which is not the \
+                 nearest where each channel has a unit of its own; write pixel or pixel255"
+                    .into(),
+            )),
+            scale => Ok(scale),
+        }
+    }
+
     pub(super) fn scale(&self) -> Outcome<Scale> {
         parse_word("scale", &self.scale, &SCALES)
     }
@@ -136,19 +148,41 @@ fn own_name(file: &Path, given: &[(Option<&str>, &Path)]) -> String {
 /// How H multiplies.
 #[derive(Args, Debug)]
 pub(super) struct OperatorArguments {
-    /// How H multiplies: forward, (∇ℓ(x + hv) − ∇ℓ(x))/h, the paper's; central; exact, h → 0; or
-    /// factor, the whole exact H of a piecewise linear network, which exact uses by itself where
-    /// that costs less.
-    #[arg(long, value_name = "HOW", default_value = "forward")]
-    operator: String,
+    /// How H multiplies: forward, (∇ℓ(x + hv) − ∇ℓ(x))/h, the paper's; central; columns, the
+    /// symmetric matrix of forward differences along each pixel, that of the paper's profile (as many
+    /// products as pixel values); exact, h → 0; or factor, the whole exact H of a piecewise linear
+    /// network, which exact uses by itself where that costs less [default: exact where eigenvectors
+    /// are looked for, which a difference along any direction does not have; else forward]
+    #[arg(long, value_name = "HOW")]
+    operator: Option<String>,
     /// The ℓ2 length h of the finite differences' step, in the scale of --scale [default: 0.1 of
     /// pixels in [0, 1], which is 25.5 with pixel255; 0.5 with normalized]
     #[arg(long, value_name = "LENGTH")]
     h: Option<f64>,
 }
 
+/// The operator where none is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usual {
+    Forward,
+    Exact,
+}
+
 impl OperatorArguments {
-    pub(super) fn parse(&self, scale: Scale) -> Outcome<Operator> {
+    pub(super) fn parse(&self, scale: Scale, usual: Usual) -> Outcome<Operator> {
+        let name = match (&self.operator, usual) {
+            (Some(name), _) => name.as_str(),
+            (None, Usual::Forward) => "forward",
+            (None, Usual::Exact) if self.h.is_none() => "exact",
+            (None, Usual::Exact) => {
+                return Err(Failure::Input(
+                    "--h is of finite differences; say of which: --operator columns, whose \
+                     eigenvectors are the curvature profile's, or forward or central, which are quicker \
+                     and have none"
+                        .into(),
+                ));
+            }
+        };
         let h = self.h.unwrap_or(match scale {
             Scale::Pixel => 0.1,
             Scale::Pixel255 => 25.5,
@@ -157,17 +191,17 @@ impl OperatorArguments {
         let words = [
             ("forward", Operator::Forward { h }),
             ("central", Operator::Central { h }),
+            ("columns", Operator::Columns { h }),
             ("exact", Operator::Exact),
             ("factor", Operator::Factor),
         ];
-        let operator = parse_word("operator", &self.operator, &words)?;
+        let operator = parse_word("operator", name, &words)?;
         if !(h.is_finite() && h > 0.0) {
             return Err(Failure::Input(format!("--h is {h}; accepted is a length above 0")));
         }
         if self.h.is_some() && matches!(operator, Operator::Exact | Operator::Factor) {
             return Err(Failure::Input(format!(
-                "--h is of finite differences; with --operator {} leave it out",
-                self.operator
+                "--h is of finite differences; with --operator {name} leave it out"
             )));
         }
         Ok(operator)

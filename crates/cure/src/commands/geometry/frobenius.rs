@@ -2,16 +2,16 @@
 
 use clap::Args;
 use cure_geometry::{Frobenius, FrobeniusOptions, frobenius};
-use cure_report::Table;
-use cure_report::plot::{BarGroup, BarPlot};
+use cure_report::plot::{LinePlot, Series};
+use cure_report::{Figure, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
-use super::arguments::{Common, OperatorArguments};
+use super::arguments::{Common, OperatorArguments, Usual};
 use super::manifest::NetworkFacts;
 use super::measure;
 use super::operator::{Operator, per_square};
-use super::report::{Report, exact, shown};
+use super::report::{Report, exact, middle, shown};
 use super::study::{Found, Group, Measured, Proceed, Study};
 use crate::arguments::General;
 use crate::failure::{Blame, Outcome};
@@ -45,12 +45,39 @@ pub(super) struct Norms {
 }
 
 pub(super) fn run(general: &General, options: &Options) -> Outcome {
-    let operator = options.operator.parse(options.common.scale()?)?;
+    let operator = options.operator.parse(options.common.scale()?, Usual::Forward)?;
     let study = Norms { operator, draws: options.draws, deflated: options.deflated };
     measure::run(general, &options.common, study)
 }
 
+/// The name of the figure of ‖Hz‖.
+const SIGNS: &str = "gradient-sign";
+
 impl Norms {
+    /// A value of all images, smallest first, of each network: means of tails this long say little.
+    fn draw(
+        &self,
+        found: &Found<'_, Frobenius>,
+        [title, label, what]: [&str; 3],
+        value: impl Fn(&Frobenius) -> Option<f64>,
+    ) -> Outcome<Figure> {
+        let (manifest, how) = (found.manifest, self.operator.describe(found.manifest.scale));
+        let mut plot = LinePlot::new(
+            title,
+            "place of the image, smallest value first",
+            format!("{label} ({})", per_square(manifest.scale)),
+        )
+        .log_y()
+        .caption(format!("{what} of {}, sorted for each network. {how}.", manifest.images()));
+        for network in &found.networks {
+            let mut values: Vec<f64> = network.rows().filter_map(&value).collect();
+            values.sort_by(f64::total_cmp);
+            let points = values.into_iter().enumerate().map(|(i, value)| ((i + 1) as f64, value));
+            plot = plot.series(Series::new(network.facts.name.as_str(), points));
+        }
+        plot.draw().failed()
+    }
+
     fn options(&self, seed: u64) -> FrobeniusOptions {
         FrobeniusOptions { draws: self.draws, deflated: self.deflated, seed }
     }
@@ -58,17 +85,21 @@ impl Norms {
 
 impl Study for Norms {
     type Row = Frobenius;
+    type Sums = ();
 
     const NAME: &'static str = "frobenius";
-    const GROUP: usize = 16;
     const DEFAULT_SAMPLES: usize = 100;
 
     fn operator(&self) -> Option<Operator> {
         Some(self.operator)
     }
 
+    fn group(&self) -> usize {
+        self.operator.group()
+    }
+
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
-        vec![Self::NAME.into()]
+        vec![Self::NAME.into(), SIGNS.into()]
     }
 
     fn check(
@@ -109,51 +140,46 @@ impl Study for Norms {
             ),
             false => format!("{} random directions an image", self.draws),
         };
-        let names = found.networks.iter().map(|network| network.facts.name.as_str());
-        let label = format!("mean over images ({})", per_square(manifest.scale));
         let mut text = Table::new(
             format!("Curvature in two numbers ({}), {how}", manifest.images()),
-            ["network", "n", "‖H‖_F", "‖Hz‖ along the signs", "no gradient"],
+            ["network", "n", "‖H‖_F", "median", "‖Hz‖ along the signs", "median", "no gradient"],
         );
         let mut summaries = Vec::new();
-        let (mut norms, mut signs) = (Vec::new(), Vec::new());
         for network in &found.networks {
             let norm = network.mean(|row| Some(row.frobenius));
             let sign = network.mean(|row| row.gradient_sign);
             let flat = network.rows().filter(|row| row.gradient_sign.is_none()).count();
             let name = network.facts.name.as_str();
             let n = network.measured();
-            text = text.row([name.into(), n.into(), shown(norm), shown(sign), flat.into()]);
+            text = text.row([
+                name.into(),
+                n.into(),
+                shown(norm),
+                middle(norm),
+                shown(sign),
+                middle(sign),
+                flat.into(),
+            ]);
             summaries.push(json!({
                 "measured": n,
                 "frobenius": norm,
                 "gradient_sign": sign,
                 "no_gradient": flat,
             }));
-            norms.push(norm);
-            signs.push(sign);
         }
-        let group = |name: &str, means: &[Option<cure_geometry::Mean>]| {
-            let value =
-                |mean: &Option<cure_geometry::Mean>| mean.map_or(f64::NAN, |mean| mean.mean);
-            let ends = |mean: &Option<cure_geometry::Mean>| {
-                mean.map_or((f64::NAN, f64::NAN), |mean| (mean.ci95[0], mean.ci95[1]))
-            };
-            BarGroup::new(name, means.iter().map(value)).with_error(means.iter().map(ends))
-        };
-        let figure = BarPlot::new("Curvature of the loss around images", label, names)
-            .group(group("‖H‖_F", &norms))
-            .group(group("‖Hz‖ along the gradient's signs", &signs))
-            .caption(format!(
-                "‖H‖_F from {draws}, and ‖Hz‖ for z = sign(∇ℓ)/‖sign(∇ℓ)‖₂: means over {} with 95 % \
-                 intervals of the mean. {how}.",
-                manifest.images()
-            ))
-            .draw()
-            .failed()?;
+        let norms = self.draw(
+            found,
+            ["Curvature around images", "‖H‖_F", &format!("‖H‖_F from {draws},")],
+            |row| Some(row.frobenius),
+        )?;
+        let signs = self.draw(
+            found,
+            ["Curvature along the gradient's signs", "‖Hz‖", "‖Hz‖ for z = sign(∇ℓ)/‖sign(∇ℓ)‖₂"],
+            |row| row.gradient_sign,
+        )?;
         let columns = ["frobenius", "frobenius_low", "frobenius_high", "gradient_sign"];
         Ok(Report {
-            figures: vec![(Self::NAME.into(), figure)],
+            figures: vec![(Self::NAME.into(), norms), (SIGNS.into(), signs)],
             samples: found.table(columns, |row| {
                 let [low, high] = row.ci95;
                 let values = [Some(row.frobenius), Some(low), Some(high), row.gradient_sign];

@@ -58,10 +58,14 @@ const MOST: usize = 100;
 
 impl Study for Examples {
     type Row = Row;
+    type Sums = ();
 
     const NAME: &'static str = "gallery";
-    const GROUP: usize = 8;
     const DEFAULT_SAMPLES: usize = 5;
+
+    fn group(&self) -> usize {
+        8
+    }
 
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
         vec![Self::NAME.into()]
@@ -104,7 +108,7 @@ impl Study for Examples {
             let norm = self.attack.norm().of(change);
             let predictions = [prediction(&before, row), prediction(&after, row)];
             match predictions {
-                _ if !group.right[row] => Measured::left_out("misclassified"),
+                _ if let Some(reason) = group.unfit[row] => Measured::left_out(reason),
                 _ if !attacked.solved[row] => Measured::left_out("the attack found nothing"),
                 [Some(clean), Some(attacked)] => {
                     Measured::Row(Row { image, perturbed, clean, attacked, norm })
@@ -124,8 +128,10 @@ impl Study for Examples {
         let mut summaries = Vec::new();
         for network in &found.networks {
             let norm = network.mean(|row| Some(row.norm));
-            let before = network.mean(|row| Some(row.clean.1));
-            let after = network.mean(|row| Some(row.attacked.1));
+            let share = |value: fn(&Row) -> f64| {
+                network.mean(|row| Some(value(row))).map(|mean| mean.within(0.0, 1.0))
+            };
+            let (before, after) = (share(|row| row.clean.1), share(|row| row.attacked.1));
             let fooled = format!("{}/{}", network.measured(), network.samples.len());
             let cells = [shown(norm), shown(before), shown(after)];
             let head = [Cell::from(network.facts.name.as_str()), fooled.into()];

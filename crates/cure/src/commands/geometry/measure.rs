@@ -48,7 +48,7 @@ pub(super) fn run<S: Study>(general: &General, common: &Common, mut study: S) ->
     let Some(journal) = measure_all(&study, &setting, &manifest, shard, general, common)? else {
         return Ok(());
     };
-    let found = report::gather(&manifest, S::GROUP, &[(Shard::WHOLE, &journal)])?;
+    let found = report::gather(&study, &manifest, &[(Shard::WHOLE, &journal)])?;
     let text = report::write(&study, &found, &common.out, common.json.as_deref())?;
     std::fs::remove_file(common.out.join(JOURNAL)).failed()?;
     print(&text)
@@ -106,7 +106,7 @@ fn measure_all<S: Study>(
     if shard.is_some() {
         write_json(&common.out.join(COMMAND), &manifest.of_shard(part))?;
     }
-    let groups = groups(setting.data.len(), part, S::GROUP);
+    let groups = groups(setting.data.len(), part, study.group());
     let samples: usize = groups.iter().map(Vec::len).sum();
     let bar = progress::bar((samples * setting.networks.len()) as u64, general.quiet);
     for (position, network) in setting.networks.iter().enumerate() {
@@ -151,10 +151,14 @@ fn measure<S: Study>(
     let still = vec![vec![0.0; losses.dimension()]; rows.len()];
     let all: Vec<usize> = (0..rows.len()).collect();
     let here = losses.at(&all, &still).failed()?;
-    let right = here.predicted.iter().zip(losses.labels()).map(|(p, label)| p == label).collect();
+    let unfit = |((&predicted, &label), loss): ((&usize, &usize), &f64)| match loss.is_finite() {
+        false => Some("logits not finite"),
+        true => (predicted != label).then_some("misclassified"),
+    };
+    let unfit = here.predicted.iter().zip(losses.labels()).zip(&here.losses).map(unfit).collect();
     let labels = losses.labels().to_vec();
     let indices: Vec<usize> = rows.iter().map(|&row| setting.data.indices()[row]).collect();
-    let group = Group { losses, indices, seed: setting.seed, right };
+    let group = Group { losses, indices, seed: setting.seed, unfit };
     let mut proceed = |done: usize, all: usize| {
         if !bar.is_hidden() {
             bar.set_message(format!("(next {}: {} %)", rows.len(), 100 * done / all.max(1)));

@@ -165,6 +165,6 @@ fn join<S: Study>(options: &Options, parts: &[Part<'_>]) -> Outcome {
     }
     let journals: Vec<(Shard, &Journal)> =
         journals.iter().map(|(shard, journal)| (*shard, journal)).collect();
-    let found = report::gather(manifest, S::GROUP, &journals)?;
+    let found = report::gather(&study, manifest, &journals)?;
     print(&report::write(&study, &found, &options.out, options.json.as_deref())?)
 }

@@ -11,7 +11,6 @@ mod merge;
 mod operator;
 mod profile;
 mod report;
-
 mod sections;
 mod study;
 

@@ -1,7 +1,7 @@
 //! How H multiplies, as it is said on the command line and in results.
 
 use cure_geometry::{
-    Difference, Exact, Factor, FiniteDifference, GeometryError, Hessian, Losses, Result,
+    Columns, Difference, Exact, Factor, FiniteDifference, GeometryError, Hessian, Losses, Result,
 };
 use cure_network::Scale;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ pub(super) enum Operator {
     Forward { h: f64 },
     /// Central differences.
     Central { h: f64 },
+    /// The symmetric part of the forward differences' matrix.
+    Columns { h: f64 },
     /// The R-operator, or the factor where that costs less.
     Exact,
     /// The exact factor of a piecewise linear network.
@@ -55,9 +57,20 @@ impl Operator {
         let products: Box<dyn Hessian + 'a> = match self {
             Self::Forward { h } => difference(Difference::Forward, h)?,
             Self::Central { h } => difference(Difference::Central, h)?,
+            Self::Columns { h } => {
+                Box::new(Columns::new(FiniteDifference::new(losses, Difference::Forward, h)?))
+            }
             Self::Exact | Self::Factor => Box::new(Exact::new(losses)),
         };
         Ok(Opened::Products(products))
+    }
+
+    /// Samples that are measured together: matrices are large.
+    pub(super) fn group(self) -> usize {
+        match self {
+            Self::Columns { .. } => 2,
+            _ => 16,
+        }
     }
 
     /// Refuses the factor of a network that has none.
@@ -74,7 +87,10 @@ impl Operator {
         match self {
             Self::Forward { h } => format!("H by forward differences, h = {h} (ℓ2, {unit})"),
             Self::Central { h } => format!("H by central differences, h = {h} (ℓ2, {unit})"),
-            Self::Exact | Self::Factor => format!("the exact H ({unit})"),
+            Self::Columns { h } => format!(
+                "H of forward differences along each pixel, h = {h} (ℓ2, {unit}), made symmetric"
+            ),
+            Self::Exact | Self::Factor => format!("H exactly ({unit})"),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What a study comes to: figures, rows, results in JSON and the text that is printed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use cure_attacks::{Journal, Shard};
 use cure_geometry::Mean;
 use cure_report::{Cell, Figure, Table};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::manifest::{Manifest, NetworkFacts};
@@ -82,38 +84,65 @@ fn resolved(folder: &Path) -> PathBuf {
     there.map_or(whole, |(there, rest)| there.join(rest))
 }
 
-/// Everything that journals know of a measurement; refused where a part is not done.
-pub(super) fn gather<'a, R: serde::Serialize + serde::de::DeserializeOwned>(
+/// The samples of a network that one part has measured, in their order.
+struct Reader<'j> {
+    shard: Shard,
+    journal: &'j Journal,
+    network: usize,
+    groups: std::vec::IntoIter<Vec<usize>>,
+    place: usize,
+    seconds: f64,
+}
+
+impl Reader<'_> {
+    /// The samples of the next group; none where they are not measured.
+    fn next<R: Serialize + DeserializeOwned>(&mut self) -> Option<Vec<Entry<R>>> {
+        self.groups.next()?;
+        let record = self.journal.recall::<Record<R>>((self.network, self.place))?;
+        self.place += 1;
+        self.seconds += record.seconds;
+        Some(record.samples)
+    }
+}
+
+/// Everything that journals know of a measurement; refused where a part is not done. Samples are read one
+/// group of each part at a time, and absorbed in their order.
+pub(super) fn gather<'a, S: Study>(
+    study: &S,
     manifest: &'a Manifest,
-    size: usize,
     parts: &[(Shard, &Journal)],
-) -> Outcome<Found<'a, R>> {
+) -> Outcome<Found<'a, S::Row, S::Sums>> {
     let count = manifest.indices.len();
     let mut networks = Vec::with_capacity(manifest.networks.len());
-    for (position, facts) in manifest.networks.iter().enumerate() {
-        let mut slots: Vec<Option<Entry<R>>> = (0..count).map(|_| None).collect();
-        let mut seconds = 0.0;
-        for (shard, journal) in parts {
-            for (place, rows) in groups(count, *shard, size).iter().enumerate() {
-                let Some(record) = journal.recall::<Record<R>>((position, place)) else {
-                    return Err(Failure::Input(format!(
-                        "part {shard} is not finished: `{}` is not measured on all of its samples; \
-                         let its command come to its end first",
-                        facts.name
-                    )));
-                };
-                seconds += record.seconds;
-                for (&row, entry) in rows.iter().zip(record.samples) {
-                    slots[row] = Some(entry);
-                }
+    for (network, facts) in manifest.networks.iter().enumerate() {
+        let mut readers: Vec<(Reader<'_>, VecDeque<Entry<S::Row>>)> = Vec::new();
+        for &(shard, journal) in parts {
+            let groups = groups(count, shard, study.group()).into_iter();
+            let reader = Reader { shard, journal, network, groups, place: 0, seconds: 0.0 };
+            readers.push((reader, VecDeque::new()));
+        }
+        let (mut samples, mut sums) = (Vec::with_capacity(count), S::Sums::default());
+        for row in 0..count {
+            let Some((reader, read)) = readers.iter_mut().find(|(r, _)| r.shard.has(row)) else {
+                return Err(Failure::Input(format!("{row} of {count} samples are measured")));
+            };
+            if read.is_empty() {
+                read.extend(reader.next().unwrap_or_default());
             }
+            let Some(mut entry) = read.pop_front() else {
+                return Err(Failure::Input(format!(
+                    "part {} is not finished: `{}` is not measured on all of its samples; let its \
+                     command come to its end first",
+                    reader.shard, facts.name
+                )));
+            };
+            if let Measured::Row(row) = &mut entry.found {
+                study.absorb(&mut sums, row);
+            }
+            samples.push(entry);
         }
-        let samples: Vec<Entry<R>> = slots.into_iter().flatten().collect();
-        if samples.len() != count {
-            let found = samples.len();
-            return Err(Failure::Input(format!("{found} of {count} samples are measured")));
-        }
-        networks.push(OfNetwork { facts, samples, seconds });
+        let seconds = readers.iter().map(|(reader, _)| reader.seconds).sum();
+        networks.push(OfNetwork { facts, samples, sums, seconds });
     }
     Ok(Found { manifest, networks })
 }
@@ -121,13 +150,13 @@ pub(super) fn gather<'a, R: serde::Serialize + serde::de::DeserializeOwned>(
 /// Writes all files; gives the text to print.
 pub(super) fn write<S: Study>(
     study: &S,
-    found: &Found<'_, S::Row>,
+    found: &Found<'_, S::Row, S::Sums>,
     folder: &Path,
     json: Option<&Path>,
 ) -> Outcome<String> {
     let report = study.report(found)?;
     std::fs::create_dir_all(folder).failed()?;
-    let mut text = report.text + &found.left_out_text();
+    let mut text = report.text + &found.remarks();
     for (stem, figure) in &report.figures {
         for file in figure.save(folder, stem).failed()? {
             text += &format!("{}\n", file.display());
@@ -149,7 +178,7 @@ pub(super) fn write<S: Study>(
     Ok(text)
 }
 
-impl<R> Found<'_, R> {
+impl<R, Sums> Found<'_, R, Sums> {
     fn results(&self, summaries: &[Value], details: &Map<String, Value>) -> Map<String, Value> {
         let mut results = self.manifest.head.clone();
         results.insert("measurement".into(), self.manifest.study.as_str().into());
@@ -175,19 +204,24 @@ impl<R> Found<'_, R> {
         results
     }
 
-    /// A line for each network of which samples are left out.
-    fn left_out_text(&self) -> String {
-        let line = |network: &OfNetwork<'_, R>| {
+    /// A line for each network that has misclassified samples, and one where samples are left out.
+    fn remarks(&self) -> String {
+        let line = |network: &OfNetwork<'_, R, Sums>| {
+            let (name, n) = (&network.facts.name, network.samples.len());
             let reasons = network.left_out();
             let all: usize = reasons.values().sum();
             let each: Vec<String> =
                 reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-            (all > 0).then(|| {
-                let (name, n) = (&network.facts.name, network.samples.len());
-                format!("{name}: {all} of {n} left out: {}\n", each.join("; "))
-            })
+            let mut text = match network.misclassified() {
+                0 => String::new(),
+                wrong => format!("{name}: {wrong} of {n} misclassified\n"),
+            };
+            if all > 0 {
+                text += &format!("{name}: {all} of {n} left out: {}\n", each.join("; "));
+            }
+            text
         };
-        self.networks.iter().filter_map(line).collect()
+        self.networks.iter().map(line).collect()
     }
 
     /// The table of samples: `columns` besides those that every study has, and for each row its lines.
@@ -221,7 +255,7 @@ impl<R> Found<'_, R> {
     }
 }
 
-impl<R> OfNetwork<'_, R> {
+impl<R, Sums> OfNetwork<'_, R, Sums> {
     /// What was found, sample by sample.
     pub(super) fn rows(&self) -> impl Iterator<Item = &R> {
         self.entries().map(|(_, row)| row)
@@ -252,7 +286,8 @@ impl<R> OfNetwork<'_, R> {
     }
 
     fn misclassified(&self) -> usize {
-        self.samples.iter().filter(|entry| entry.predicted != entry.label).count()
+        let is_wrong = |entry: &&Entry<R>| entry.predicted != entry.label && entry.loss.is_some();
+        self.samples.iter().filter(is_wrong).count()
     }
 
     /// The mean of a value over the rows that have it.
@@ -275,6 +310,11 @@ pub(super) fn shown(mean: Option<Mean>) -> Cell {
         }
         None => Cell::Missing,
     }
+}
+
+/// The median beside a mean.
+pub(super) fn middle(mean: Option<Mean>) -> Cell {
+    mean.map_or(Cell::Missing, |mean| number(mean.median).into())
 }
 
 /// Four digits that count.

@@ -21,15 +21,18 @@ pub(super) type Proceed<'a> = dyn FnMut(usize, usize) -> bool + 'a;
 pub(super) trait Study: Serialize + DeserializeOwned {
     /// What is found of a sample.
     type Row: Serialize + DeserializeOwned;
+    /// What is added up over a network's samples because their rows would be too long to be kept together.
+    type Sums: Default;
 
     /// What it is called, and its files are.
     const NAME: &'static str;
     /// Its command.
     const COMMAND: &'static str = Self::NAME;
-    /// Samples measured together and noted together: an interruption loses one group at most.
-    const GROUP: usize;
     /// Samples where nothing is said of them.
     const DEFAULT_SAMPLES: usize;
+
+    /// Samples measured together and noted together: an interruption loses one group at most.
+    fn group(&self) -> usize;
 
     /// The names of all figures there may be.
     fn figures(&self, indices: &[usize]) -> Vec<String>;
@@ -60,9 +63,12 @@ pub(super) trait Study: Serialize + DeserializeOwned {
         proceed: &mut Proceed<'_>,
     ) -> cure_geometry::Result<Vec<Measured<Self::Row>>>;
 
+    /// Adds a row, of the next sample in order, to the sums, and takes from it what is not kept.
+    fn absorb(&self, _sums: &mut Self::Sums, _row: &mut Self::Row) {}
+
     /// What the rows of all samples and networks amount to. Nothing but them and the manifest is
     /// asked, so that merged shards end in the same files.
-    fn report(&self, found: &Found<'_, Self::Row>) -> Outcome<Report>;
+    fn report(&self, found: &Found<'_, Self::Row, Self::Sums>) -> Outcome<Report>;
 }
 
 /// Some samples of a network.
@@ -71,8 +77,8 @@ pub(super) struct Group<'a> {
     /// Places in the split as stored.
     pub(super) indices: Vec<usize>,
     pub(super) seed: u64,
-    /// Whether each is classified as its label.
-    pub(super) right: Vec<bool>,
+    /// Of each, what keeps it from having a boundary to be looked for, if anything does.
+    pub(super) unfit: Vec<Option<&'static str>>,
 }
 
 /// All networks and samples of a study.
@@ -120,15 +126,16 @@ pub(super) struct Record<R> {
 }
 
 /// All that was found.
-pub(super) struct Found<'a, R> {
+pub(super) struct Found<'a, R, Sums = ()> {
     pub(super) manifest: &'a Manifest,
-    pub(super) networks: Vec<OfNetwork<'a, R>>,
+    pub(super) networks: Vec<OfNetwork<'a, R, Sums>>,
 }
 
 /// What was found of a network.
-pub(super) struct OfNetwork<'a, R> {
+pub(super) struct OfNetwork<'a, R, Sums = ()> {
     pub(super) facts: &'a NetworkFacts,
     pub(super) samples: Vec<Entry<R>>,
+    pub(super) sums: Sums,
     pub(super) seconds: f64,
 }
 

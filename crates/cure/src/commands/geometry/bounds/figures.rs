@@ -1,6 +1,6 @@
 //! Bounds as figures.
 
-use cure_geometry::{Standing, TheoremOne};
+use cure_geometry::{Mean, Standing, TheoremOne};
 use cure_report::Figure;
 use cure_report::plot::{LinePlot, PanelFigure, ScatterPlot, Series};
 
@@ -109,7 +109,7 @@ fn theory(study: &Distances, found: &Found<'_, Row>) -> Outcome<Figure> {
     let unit = unit(found.manifest.scale);
     let of = |value: fn(&Row) -> Option<f64>| {
         let values = found.networks.iter().flat_map(bounded).filter_map(value);
-        median(values.collect())
+        Mean::of(&values.collect::<Vec<_>>()).map(|mean| mean.median)
     };
     let (c, gradient, along) = (of(|row| row.c), of(|row| row.gradient), of(|row| row.along));
     let curvatures: Vec<f64> =
@@ -146,10 +146,4 @@ fn theory(study: &Distances, found: &Found<'_, Row>) -> Outcome<Figure> {
         );
     }
     plot.caption(caption).draw().failed()
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    Some((values.get(middle)? + values.get((values.len() - 1) / 2)?) / 2.0)
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use self::row::Row;
-use super::arguments::{Common, NearestArguments, OperatorArguments};
+use super::arguments::{Common, NearestArguments, OperatorArguments, Usual};
 use super::manifest::NetworkFacts;
 use super::measure;
 use super::operator::Operator;
@@ -26,9 +26,9 @@ Without --limit or --indices the first 100 images are measured. The theorem is a
 two classes, for which t = log 2 is the boundary, and about its quadratic model; beside it stand
 the model's exact minimum and the distance of the attack's adversarial example. Where a bound
 does not hold, the loss bends otherwise than its model, or the boundary lies beyond t; the table
-counts which. The bounds are curvature at one point, so --operator exact and a small --h are the
-theorem's H; a larger --h is the neighbourhood's, and then H is not linear: the model may leave
-its bounds.")]
+counts which. The theorem's H is that of one point, --operator exact; --operator columns is that of
+a neighbourhood. Differences along any direction, forward and central, are no matrix, and the model
+may leave its bounds.")]
 pub(super) struct Options {
     #[command(flatten)]
     common: Common,
@@ -63,7 +63,7 @@ pub(super) struct Distances {
 
 pub(super) fn run(general: &General, options: &Options) -> Outcome {
     let study = Distances {
-        operator: options.operator.parse(options.common.scale()?)?,
+        operator: options.operator.parse(options.common.scale_of_distances()?, Usual::Exact)?,
         attack: options.nearest.parse()?,
         threshold: options.threshold.unwrap_or(BoundsOptions::default().threshold),
         steps: options.steps,
@@ -115,13 +115,17 @@ impl Distances {
 
 impl Study for Distances {
     type Row = Row;
+    type Sums = ();
 
     const NAME: &'static str = "bounds";
-    const GROUP: usize = 16;
     const DEFAULT_SAMPLES: usize = 100;
 
     fn operator(&self) -> Option<Operator> {
         Some(self.operator)
+    }
+
+    fn group(&self) -> usize {
+        self.operator.group()
     }
 
     fn figures(&self, _indices: &[usize]) -> Vec<String> {

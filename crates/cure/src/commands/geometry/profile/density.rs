@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 
 use super::super::manifest::NetworkFacts;
 use super::super::operator::{Operator, per_square};
-use super::super::report::{Report, exact, shown};
+use super::super::report::{Report, exact, middle, shown};
 use super::super::study::{Found, Group, Measured, Proceed, Study};
 use crate::failure::{Blame, Outcome};
 
@@ -27,14 +27,18 @@ const WIDTH: f64 = 1.0 / 150.0;
 
 impl Study for Spread {
     type Row = Density;
+    type Sums = ();
 
     const NAME: &'static str = "density";
     const COMMAND: &'static str = "profile";
-    const GROUP: usize = 16;
     const DEFAULT_SAMPLES: usize = 20;
 
     fn operator(&self) -> Option<Operator> {
         Some(self.operator)
+    }
+
+    fn group(&self) -> usize {
+        self.operator.group()
     }
 
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
@@ -98,7 +102,7 @@ impl Study for Spread {
         ));
         let mut text = Table::new(
             format!("Density of the spectrum ({}), {how}", manifest.images()),
-            ["network", "n", "tr H", "‖(H + Hᵀ)/2‖_F", "share below 0"],
+            ["network", "n", "H = 0", "tr H", "‖(H + Hᵀ)/2‖_F", "median", "share below 0"],
         );
         let mut summaries = Vec::new();
         let dimension = manifest.dimension() as f64;
@@ -112,12 +116,14 @@ impl Study for Spread {
             let trace = network.mean(|row| Some(dimension * row.mean(|value| value)));
             let frobenius = network.mean(|row| Some((dimension * row.mean(|v| v * v)).sqrt()));
             let below = network.mean(|row| Some(row.mean(|v| f64::from(u8::from(v < 0.0)))));
-            let cells = [shown(trace), shown(frobenius), shown(below)];
-            text = text.row(
-                [Cell::from(name.as_str()), network.measured().into()].into_iter().chain(cells),
-            );
+            let below = below.map(|mean| mean.within(0.0, 1.0));
+            let zero = network.rows().filter(|row| row.mean(|v| v * v) == 0.0).count();
+            let cells = [shown(trace), shown(frobenius), middle(frobenius), shown(below)];
+            let head = [Cell::from(name.as_str()), network.measured().into(), zero.into()];
+            text = text.row(head.into_iter().chain(cells));
             summaries.push(json!({
                 "measured": network.measured(),
+                "zero": zero,
                 "trace": trace,
                 "frobenius": frobenius,
                 "share_below_zero": below,

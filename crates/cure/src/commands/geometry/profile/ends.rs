@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::manifest::NetworkFacts;
 use super::super::operator::{Operator, per_square};
-use super::super::report::{Report, exact, shown};
+use super::super::report::{Report, exact, middle, shown};
 use super::super::study::{Found, Group, Measured, OfNetwork, Proceed, Study};
 use super::whole::decade;
 use crate::failure::{Blame, Outcome};
@@ -80,14 +80,18 @@ impl Ends {
 
 impl Study for Ends {
     type Row = Row;
+    type Sums = ();
 
     const NAME: &'static str = "ends";
     const COMMAND: &'static str = "profile";
-    const GROUP: usize = 16;
     const DEFAULT_SAMPLES: usize = 20;
 
     fn operator(&self) -> Option<Operator> {
         Some(self.operator)
+    }
+
+    fn group(&self) -> usize {
+        self.operator.group()
     }
 
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
@@ -135,7 +139,9 @@ impl Study for Ends {
         let columns = [
             "network",
             "n",
+            "H = 0",
             "largest λ",
+            "median",
             "smallest λ",
             "smallest leads",
             "residual/|λ|",
@@ -168,10 +174,13 @@ impl Study for Ends {
                 network.rows().filter(|row| row.dominant().is_some_and(|v| v < 0.0)).count();
             let converged = network.rows().filter(|row| row.has_converged).count();
             let residual = network.mean(Row::residual);
+            let zero = network.rows().filter(|row| row.dominant() == Some(0.0)).count();
             text = text.row([
                 name.as_str().into(),
                 n.into(),
+                zero.into(),
                 shown(first),
+                middle(first),
                 shown(last),
                 format!("{leads}/{n}").into(),
                 shown(residual),
@@ -179,6 +188,7 @@ impl Study for Ends {
             ]);
             summaries.push(json!({
                 "measured": n,
+                "zero": zero,
                 "largest": first,
                 "smallest": last,
                 "largest_magnitude": network.mean(|row| row.dominant().map(f64::abs)),

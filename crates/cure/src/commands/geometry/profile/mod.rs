@@ -12,7 +12,7 @@ pub(super) use ends::Ends;
 pub(super) use sweep::Sweep;
 pub(super) use whole::Whole;
 
-use super::arguments::{Common, OperatorArguments};
+use super::arguments::{Common, OperatorArguments, Usual};
 use super::measure;
 use super::operator::Operator;
 use crate::arguments::General;
@@ -97,7 +97,12 @@ impl Options {
 
 pub(super) fn run(general: &General, options: &Options) -> Outcome {
     options.check_used()?;
-    let operator = options.operator.parse(options.common.scale()?)?;
+    let looks_for_vectors = options.density || options.top.is_some() || options.bottom.is_some();
+    let usual = match looks_for_vectors && options.h_sweep.is_none() {
+        true => Usual::Exact,
+        false => Usual::Forward,
+    };
+    let operator = options.operator.parse(options.common.scale()?, usual)?;
     let steps = options.steps;
     let tolerance = options.tolerance.unwrap_or(LanczosOptions::default().tolerance);
     if let Some(range) = &options.h_sweep {
@@ -127,13 +132,18 @@ pub(super) fn run(general: &General, options: &Options) -> Outcome {
         };
         return measure::run(general, &options.common, study);
     }
+    let operator = match operator {
+        // All eigenvalues are those of the columns.
+        Operator::Columns { h } => Operator::Forward { h },
+        operator => operator,
+    };
     measure::run(general, &options.common, Whole { operator })
 }
 
 fn operator_of_a_sweep(operator: Operator) -> Outcome<Operator> {
     match operator {
         Operator::Forward { .. } | Operator::Central { .. } => Ok(operator),
-        Operator::Exact | Operator::Factor => Err(Failure::Input(
+        Operator::Exact | Operator::Factor | Operator::Columns { .. } => Err(Failure::Input(
             "--h-sweep is of finite differences; write --operator forward or central".into(),
         )),
     }

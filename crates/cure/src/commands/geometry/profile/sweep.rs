@@ -60,14 +60,18 @@ impl Sweep {
 impl Study for Sweep {
     /// One value for each length.
     type Row = Vec<At>;
+    type Sums = ();
 
     const NAME: &'static str = "sweep";
     const COMMAND: &'static str = "profile";
-    const GROUP: usize = 8;
     const DEFAULT_SAMPLES: usize = 20;
 
     fn operator(&self) -> Option<Operator> {
         self.lengths.iter().copied().reduce(f64::min).map(|h| self.operator_at(h))
+    }
+
+    fn group(&self) -> usize {
+        8
     }
 
     fn figures(&self, _indices: &[usize]) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! All eigenvalues.
 
-use cure_geometry::{Mean, curvature_profile};
+use cure_geometry::{GeometryError, Profile, RunningMean, curvature_profile};
 use cure_report::plot::{LinePlot, Series};
 use cure_report::{Cell, Figure, Table};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 
 use super::super::manifest::NetworkFacts;
 use super::super::operator::{Opened, Operator, per_square};
-use super::super::report::{Report, exact, shown};
+use super::super::report::{Report, exact, middle, shown};
 use super::super::study::{Found, Group, Measured, OfNetwork, Proceed, Study};
 use crate::failure::{Blame, Outcome};
 
@@ -21,22 +21,44 @@ pub(in super::super) struct Whole {
 /// A sample's.
 #[derive(Serialize, Deserialize)]
 pub(in super::super) struct Row {
-    /// Largest first.
+    /// Largest first, without the zeros at the end; none once they are absorbed.
     eigenvalues: Vec<f64>,
+    largest: f64,
+    smallest: f64,
+    trace: f64,
     asymmetry: f64,
     frobenius: f64,
 }
 
+impl Row {
+    fn new(found: Profile) -> Self {
+        let Profile { mut eigenvalues, asymmetry, frobenius } = found;
+        let end = |value: Option<&f64>| value.copied().unwrap_or(0.0);
+        let (largest, smallest) = (end(eigenvalues.first()), end(eigenvalues.last()));
+        let trace = eigenvalues.iter().sum();
+        eigenvalues.truncate(places(&eigenvalues, |value| *value));
+        Self { eigenvalues, largest, smallest, trace, asymmetry, frobenius }
+    }
+}
+
+/// The mean of each place's eigenvalue, over samples that all have as many.
+#[derive(Default)]
+pub(in super::super) struct Places(Vec<RunningMean>);
+
 impl Study for Whole {
     type Row = Row;
+    type Sums = Places;
 
     const NAME: &'static str = "profile";
-    /// The d × d matrices of a few samples are held at once.
-    const GROUP: usize = 4;
     const DEFAULT_SAMPLES: usize = 20;
 
     fn operator(&self) -> Option<Operator> {
         Some(self.operator)
+    }
+
+    fn group(&self) -> usize {
+        // As many d × d matrices are held at once.
+        4
     }
 
     fn figures(&self, _indices: &[usize]) -> Vec<String> {
@@ -60,51 +82,89 @@ impl Study for Whole {
         let rows: Vec<usize> = (0..group.losses.samples()).collect();
         let mut operator = self.operator.open(&group.losses, group.losses.dimension())?;
         let profiles = match &mut operator {
-            Opened::Factor(factor) => rows.iter().map(|&row| factor.profile(row).ok()).collect(),
+            Opened::Factor(factor) => {
+                let profile = |&row: &usize| match factor.profile(row) {
+                    Ok(profile) => Ok(Some(profile)),
+                    // Of what is not finite there are none.
+                    Err(GeometryError::Eigenvalues { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                };
+                rows.iter().map(profile).collect::<cure_geometry::Result<_>>()?
+            }
             Opened::Products(hessian) => curvature_profile(&mut **hessian, &rows, proceed)?,
         };
-        let row = |profile: Option<cure_geometry::Profile>| match profile {
-            Some(found) => Measured::Row(Row {
-                eigenvalues: found.eigenvalues,
-                asymmetry: found.asymmetry,
-                frobenius: found.frobenius,
-            }),
+        let row = |profile: Option<Profile>| match profile {
+            Some(found) => Measured::Row(Row::new(found)),
             None => Measured::left_out("H not finite"),
         };
         Ok(profiles.into_iter().map(row).collect())
     }
 
-    fn report(&self, found: &Found<'_, Row>) -> Outcome<Report> {
+    fn absorb(&self, Places(places): &mut Places, row: &mut Row) {
+        let eigenvalues = std::mem::take(&mut row.eigenvalues);
+        let before = places.first().map_or(0, RunningMean::n);
+        while places.len() < eigenvalues.len() {
+            // Earlier samples had nothing there but zeros.
+            let mut zeros = RunningMean::default();
+            (0..before).for_each(|_| zeros.add(0.0));
+            places.push(zeros);
+        }
+        for (at, place) in places.iter_mut().enumerate() {
+            place.add(eigenvalues.get(at).copied().unwrap_or(0.0));
+        }
+    }
+
+    fn report(&self, found: &Found<'_, Row, Places>) -> Outcome<Report> {
         let manifest = found.manifest;
         let how = self.operator.describe(manifest.scale);
         let mut text = Table::new(
             format!("Curvature profile, mean over {}, {how}", manifest.images()),
-            ["network", "n", "largest λ", "smallest λ", "‖H‖_F", "asymmetry"],
+            [
+                "network",
+                "n",
+                "H = 0",
+                "largest λ",
+                "median",
+                "smallest λ",
+                "‖H‖_F",
+                "median",
+                "asymmetry",
+            ],
         );
         let mut summaries = Vec::new();
         for network in &found.networks {
-            let first = network.mean(|row| row.eigenvalues.first().copied());
-            let last = network.mean(|row| row.eigenvalues.last().copied());
+            let first = network.mean(|row| Some(row.largest));
+            let last = network.mean(|row| Some(row.smallest));
             let frobenius = network.mean(|row| Some(row.frobenius));
             let asymmetry = network.mean(|row| Some(row.asymmetry));
             let name = Cell::from(network.facts.name.as_str());
-            let cells = [first, last, frobenius, asymmetry].map(shown);
-            text = text.row([name, network.measured().into()].into_iter().chain(cells));
+            let zero = network.rows().filter(|row| row.frobenius == 0.0).count();
+            text = text.row([
+                name,
+                network.measured().into(),
+                zero.into(),
+                shown(first),
+                middle(first),
+                shown(last),
+                shown(frobenius),
+                middle(frobenius),
+                shown(asymmetry),
+            ]);
             summaries.push(json!({
                 "measured": network.measured(),
+                "zero": zero,
                 "factor": self.uses_factor(network, manifest.dimension()),
                 "largest": first,
                 "smallest": last,
-                "trace": network.mean(|row| Some(row.trace())),
+                "trace": network.mean(|row| Some(row.trace)),
                 "frobenius": frobenius,
                 "asymmetry": asymmetry,
             }));
         }
         let columns = ["largest", "smallest", "trace", "frobenius", "asymmetry"];
         let samples = found.table(columns, |row| {
-            let ends = [row.eigenvalues.first().copied(), row.eigenvalues.last().copied()];
-            let rest = [row.trace(), row.frobenius, row.asymmetry].map(Some);
-            vec![ends.into_iter().chain(rest).map(exact).collect()]
+            let values = [row.largest, row.smallest, row.trace, row.frobenius, row.asymmetry];
+            vec![values.map(|value| exact(Some(value))).to_vec()]
         });
         Ok(Report {
             figures: vec![(Self::NAME.into(), self.draw(found)?)],
@@ -116,27 +176,23 @@ impl Study for Whole {
     }
 }
 
-impl Row {
-    fn trace(&self) -> f64 {
-        self.eigenvalues.iter().sum()
-    }
-}
-
 impl Whole {
-    fn uses_factor(&self, network: &OfNetwork<'_, Row>, dimension: usize) -> bool {
+    fn uses_factor(&self, network: &OfNetwork<'_, Row, Places>, dimension: usize) -> bool {
         let facts = network.facts;
         self.operator.uses_factor(facts.piecewise_linear, facts.classes, dimension)
     }
-}
 
-impl Whole {
-    fn draw(&self, found: &Found<'_, Row>) -> Outcome<Figure> {
+    fn draw(&self, found: &Found<'_, Row, Places>) -> Outcome<Figure> {
         let manifest = found.manifest;
-        let means: Vec<(&str, Vec<Mean>)> =
-            found.networks.iter().map(|of| (of.facts.name.as_str(), means(of))).collect();
-        let values = || means.iter().flat_map(|(_, means)| means.iter().map(|mean| mean.mean));
+        let means: Vec<(&str, &[RunningMean])> = found
+            .networks
+            .iter()
+            .map(|network| (network.facts.name.as_str(), network.sums.0.as_slice()))
+            .collect();
+        let values = || means.iter().flat_map(|(_, means)| means.iter().map(RunningMean::mean));
         let largest = values().fold(0.0, |most: f64, value| most.max(value.abs()));
-        let places = means.iter().map(|(_, means)| places(means)).max().unwrap_or(0);
+        let places =
+            means.iter().map(|(_, means)| places(means, RunningMean::mean)).max().unwrap_or(0);
         let rest = match manifest.dimension() - places.min(manifest.dimension()) {
             0 => String::new(),
             rest => format!(" The other {rest} are 0 and not drawn."),
@@ -146,16 +202,17 @@ impl Whole {
             "place of the eigenvalue, largest first",
             format!("λ, mean over images ({})", per_square(manifest.scale)),
         );
-        let mut csv = Table::new("", ["network", "place", "mean", "low", "high", "median", "n"]);
+        let mut csv = Table::new("", ["network", "place", "mean", "low", "high", "n"]);
         for (name, means) in &means {
-            let place = |(i, mean): (usize, &Mean)| ((i + 1) as f64, mean.mean);
-            let bounds = means.iter().map(|mean| (mean.ci95[0], mean.ci95[1]));
+            let place = |(i, mean): (usize, &RunningMean)| ((i + 1) as f64, mean.mean());
+            let bounds = means.iter().map(|mean| mean.ci95().into());
             let series = Series::new(*name, means.iter().enumerate().map(place).take(places));
             plot = plot.series(series.with_band(bounds.take(places)));
-            for (i, Mean { mean, median, ci95: [low, high], n, .. }) in means.iter().enumerate() {
-                let numbers = [mean, low, high, median].map(|value| exact(Some(*value)));
+            for (i, mean) in means.iter().enumerate() {
+                let [low, high] = mean.ci95();
+                let numbers = [mean.mean(), low, high].map(|value| exact(Some(value)));
                 let head = [Cell::from(*name), (i + 1).into()];
-                csv = csv.row(head.into_iter().chain(numbers).chain([(*n).into()]));
+                csv = csv.row(head.into_iter().chain(numbers).chain([mean.n().into()]));
             }
         }
         let is_positive = values().all(|value| value >= 0.0);
@@ -180,15 +237,9 @@ impl Whole {
     }
 }
 
-/// Places up to the last one whose mean is not 0.
-fn places(means: &[Mean]) -> usize {
-    means.iter().rposition(|mean| mean.mean != 0.0).map_or(0, |last| last + 1)
-}
-
-/// The mean of each place's eigenvalue over the samples.
-fn means(network: &OfNetwork<'_, Row>) -> Vec<Mean> {
-    let length = network.rows().map(|row| row.eigenvalues.len()).max().unwrap_or(0);
-    (0..length).filter_map(|rank| network.mean(|row| row.eigenvalues.get(rank).copied())).collect()
+/// Places up to the last one whose value is not 0.
+fn places<T>(values: &[T], value: impl Fn(&T) -> f64) -> usize {
+    values.iter().rposition(|it| value(it) != 0.0).map_or(0, |last| last + 1)
 }
 
 /// Where a signed logarithmic axis turns linear: three decades below the largest value.

@@ -67,6 +67,7 @@ pub(in super::super) struct Row {
 }
 
 pub(in super::super) fn run(general: &General, options: &Options) -> Outcome {
+    options.common.scale_of_distances()?;
     let study = Regions {
         cut: Cut::parse(&options.section, options.points)?,
         width: options.width,
@@ -84,10 +85,14 @@ impl Regions {
 
 impl Study for Regions {
     type Row = Row;
+    type Sums = ();
 
     const NAME: &'static str = "boundary";
-    const GROUP: usize = 1;
     const DEFAULT_SAMPLES: usize = 3;
+
+    fn group(&self) -> usize {
+        1
+    }
 
     fn figures(&self, indices: &[usize]) -> Vec<String> {
         stems(Self::NAME, indices)

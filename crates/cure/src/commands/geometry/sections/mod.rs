@@ -93,10 +93,10 @@ impl Cut {
         let found = planes(losses, &group.indices, &self.attack, group.seed)?;
         let mut rows = Vec::with_capacity(found.len());
         for (row, plane) in found.iter().enumerate() {
-            rows.push(match plane {
-                _ if !group.right[row] => Measured::left_out("misclassified"),
-                None => Measured::left_out("the attack found nothing"),
-                Some(plane) => {
+            rows.push(match (group.unfit[row], plane) {
+                (Some(reason), _) => Measured::left_out(reason),
+                (None, None) => Measured::left_out("the attack found nothing"),
+                (None, Some(plane)) => {
                     let section = section(losses, plane, self.span(), self.points, &mut *proceed)?;
                     Measured::Row(make(plane, section)?)
                 }
@@ -107,8 +107,7 @@ impl Cut {
 
     /// Places along both axes.
     pub(super) fn axis(&self) -> Vec<f64> {
-        let last = self.points.saturating_sub(1).max(1) as f64;
-        (0..self.points).map(|i| self.span() * (2.0 * i as f64 / last - 1.0)).collect()
+        Section::axis(self.span(), self.points)
     }
 }
 
@@ -141,12 +140,12 @@ pub(super) fn absent<R>(found: &Found<'_, R>, sample: usize) -> String {
 pub(super) fn panel_size(panels: usize) -> (f64, f64) {
     match panels {
         1 => (620.0, 560.0),
-        2 => (460.0, 440.0),
+        2 | 4 => (460.0, 440.0),
         _ => (380.0, 370.0),
     }
 }
 
 /// Panels beside each other.
 pub(super) fn columns(panels: usize) -> usize {
-    panels.min(3)
+    if panels == 4 { 2 } else { panels.min(3) }
 }

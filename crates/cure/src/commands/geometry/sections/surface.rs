@@ -52,6 +52,7 @@ pub(in super::super) struct Row {
 }
 
 pub(in super::super) fn run(general: &General, options: &Options) -> Outcome {
+    options.common.scale_of_distances()?;
     let study = Surfaces { cut: Cut::parse(&options.section, options.points)? };
     measure::run(general, &options.common, study)
 }
@@ -61,10 +62,14 @@ type Shown<'r> = Vec<(&'r str, &'r Row)>;
 
 impl Study for Surfaces {
     type Row = Row;
+    type Sums = ();
 
     const NAME: &'static str = "surface";
-    const GROUP: usize = 1;
     const DEFAULT_SAMPLES: usize = 3;
+
+    fn group(&self) -> usize {
+        1
+    }
 
     fn figures(&self, indices: &[usize]) -> Vec<String> {
         [stems("surface", indices), stems("contour", indices)].concat()
@@ -170,7 +175,8 @@ impl Surfaces {
         let mut panels =
             PanelFigure::new(title, columns(rows.len())).colour_bar("−ℓ", -most, -least);
         for (name, row) in rows {
-            panels = panels.panel(*name, self.panel(row, (-most, -least), rows.len(), in_space)?);
+            panels =
+                panels.panel(*name, self.panel(row, unit, (-most, -least), rows.len(), in_space)?);
         }
         panels
             .caption(format!(
@@ -190,6 +196,7 @@ impl Surfaces {
     fn panel(
         &self,
         row: &Row,
+        unit: &str,
         range: (f64, f64),
         panels: usize,
         in_space: bool,
@@ -208,7 +215,7 @@ impl Surfaces {
                 .draw()
                 .failed();
         }
-        ContourPlot::new("", "along r", "along v", "−ℓ")
+        ContourPlot::new("", format!("along r ({unit})"), format!("along v ({unit})"), "−ℓ")
             .grid(grid)
             .range(range.0, range.1)
             .point("image", 0.0, 0.0)
