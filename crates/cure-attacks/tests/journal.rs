@@ -177,7 +177,7 @@ fn a_journal_of_something_else_is_refused() {
     drop(Journal::open(&path, "mine").unwrap());
     let before = fs::read(&path).unwrap();
     let error = Journal::open(&path, "yours").unwrap_err().to_string();
-    assert!(error.contains("other work") && error.contains("journal.jsonl"), "{error}");
+    assert!(error.contains("another network") && error.contains("journal.jsonl"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
     for text in ["my notes\n", "my notes", "[1]\n"] {
         fs::write(&path, text).unwrap();

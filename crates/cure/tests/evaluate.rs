@@ -209,7 +209,7 @@ fn a_journal_goes_on() {
     let output = command.output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("another command, network, data"), "{message}");
+    assert!(message.contains("another network, data, attack"), "{message}");
     assert_eq!(read("j.jsonl"), before);
 }
 
