@@ -33,6 +33,9 @@ pub struct Gradients {
     pub gradients: Vec<Vec<f64>>,
 }
 
+/// The longest step that is taken in any scale: far outside of anything that an image can become.
+pub(crate) const LONGEST: f64 = 1e6;
+
 impl<'a> Losses<'a> {
     /// The losses of `images` at their labels.
     ///

@@ -64,6 +64,8 @@ fn the_ends_of_the_spectrum_are_found() {
         for (found, expected) in smallest.iter().zip(spectrum.iter().rev()) {
             assert!((found - expected).abs() < 1e-7, "{smallest:?}");
         }
+        // The largest is not that of the largest magnitude.
+        assert!((smallest[0] + 12.0).abs() < 1e-7 && smallest[0].abs() > largest[0] + 1.0);
         for pair in found.largest.iter().chain(&found.smallest) {
             assert!((norm(&pair.vector) - 1.0).abs() < 1e-9 && pair.residual < 1e-6);
             let product = hessian.apply(&[0], std::slice::from_ref(&pair.vector)).unwrap();

@@ -135,8 +135,8 @@ fn read(path: &Path, identity: &str) -> Result<Found> {
     match serde_json::from_slice::<Header>(&line) {
         Ok(header) if header.evaluation == identity => {}
         Ok(_) => {
-            let reason = "it is of another command, or of another network, data, attack, seed, batch \
-                          size, mask or budgets; name another file, or delete it";
+            let reason = "it is of another command, or of another network, data, attack, seed or option, \
+                          such as h or a mask; name another file, or delete it";
             return Err(refuse(reason.into()));
         }
         Err(_) => return Err(no_journal()),

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{Hessian, check};
 use crate::error::{GeometryError, Result};
 use crate::linear::{norm, scaled};
-use crate::losses::Losses;
+use crate::losses::{LONGEST, Losses};
 
 /// Which finite difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +27,6 @@ pub struct FiniteDifference<'a> {
     /// ∇ℓ(x) of each sample.
     here: Vec<Vec<f64>>,
 }
-
-/// Far outside of anything that an image can become.
-const LONGEST: f64 = 1e6;
 
 impl<'a> FiniteDifference<'a> {
     /// The operator with steps of length `h` in the declared scale. Cost: 2 passes a sample where the

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::Plane;
+use super::{Plane, Section};
 use crate::error::{GeometryError, Result};
 use crate::losses::Losses;
 use crate::ray;
@@ -73,8 +73,7 @@ const HALVINGS: usize = 12;
 pub fn boundary(losses: &Losses<'_>, plane: &Plane, options: &BoundaryOptions) -> Result<Boundary> {
     options.check()?;
     let half = options.width * plane.distance;
-    let place = |i: usize| half * (2.0 * i as f64 / (options.places - 1) as f64 - 1.0);
-    let offsets: Vec<f64> = (0..options.places).map(place).collect();
+    let offsets = Section::axis(half, options.places);
     let reach = options.reach * plane.distance;
     let label = losses.labels()[plane.row];
     let is_lost = |chosen: &[usize], shares: &[f64]| -> Result<Vec<bool>> {

@@ -10,7 +10,7 @@ pub use plane::{Plane, planes};
 use cure_tensor::ops;
 
 use crate::error::{GeometryError, Result};
-use crate::losses::Losses;
+use crate::losses::{LONGEST, Losses};
 
 /// The loss and the class on a square grid of a plane.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,8 +52,6 @@ impl Section {
     }
 }
 
-/// Far outside of anything that an image can become.
-const LONGEST: f64 = 1e6;
 /// Most places along an axis.
 const MOST: usize = 1001;
 

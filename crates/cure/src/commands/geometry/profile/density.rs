@@ -115,7 +115,11 @@ impl Study for Spread {
             }
             let trace = network.mean(|row| Some(dimension * row.mean(|value| value)));
             let frobenius = network.mean(|row| Some((dimension * row.mean(|v| v * v)).sqrt()));
-            let below = network.mean(|row| Some(row.mean(|v| f64::from(u8::from(v < 0.0)))));
+            // What is as small as this beside the largest is 0, and its sign is rounding.
+            let below = network.mean(|row| {
+                let most = row.nodes.iter().fold(0.0, |most: f64, node| most.max(node.abs()));
+                Some(row.mean(|value| f64::from(u8::from(value < -1e-6 * most))))
+            });
             let below = below.map(|mean| mean.within(0.0, 1.0));
             let zero = network.rows().filter(|row| row.mean(|v| v * v) == 0.0).count();
             let cells = [shown(trace), shown(frobenius), middle(frobenius), shown(below)];

@@ -44,8 +44,8 @@ pub(super) struct Options {
     /// How the spectrum is distributed, by stochastic Lanczos quadrature.
     #[arg(long, help_heading = "Which eigenvalues", conflicts_with = "h_sweep")]
     density: bool,
-    /// How ‖H‖_F, ‖Hz‖ along the gradient's signs and the largest eigenvalue change with h: COUNT
-    /// values from A to B in equal ratios, as 0.01..1@7.
+    /// How ‖H‖_F and ‖Hz‖ along the gradient's signs change with h: COUNT values from A to B in equal
+    /// ratios, as 0.01..1@7.
     #[arg(
         long,
         value_name = "A..B@COUNT",
@@ -74,15 +74,15 @@ impl Options {
     /// Refuses what the measurement that is asked for would not look at.
     fn check_used(&self) -> Outcome {
         let Self { top, bottom, density, h_sweep, .. } = self;
-        let is_lanczos = top.is_some() || bottom.is_some() || h_sweep.is_some();
+        let is_lanczos = top.is_some() || bottom.is_some();
         let options = [
             (
                 "--steps",
                 self.steps.is_some(),
                 is_lanczos || *density,
-                "--top, --bottom, --density or --h-sweep",
+                "--top, --bottom or --density",
             ),
-            ("--tolerance", self.tolerance.is_some(), is_lanczos, "--top, --bottom or --h-sweep"),
+            ("--tolerance", self.tolerance.is_some(), is_lanczos, "--top or --bottom"),
             ("--probes", self.probes.is_some(), *density, "--density"),
             ("--draws", self.draws.is_some(), h_sweep.is_some(), "--h-sweep"),
         ];
@@ -106,12 +106,9 @@ pub(super) fn run(general: &General, options: &Options) -> Outcome {
     let steps = options.steps;
     let tolerance = options.tolerance.unwrap_or(LanczosOptions::default().tolerance);
     if let Some(range) = &options.h_sweep {
-        let steps = steps.unwrap_or(LanczosOptions::default().steps);
         let study = Sweep {
             operator: operator_of_a_sweep(operator)?,
             lengths: read_lengths(range)?,
-            steps,
-            tolerance,
             draws: options.draws.unwrap_or(DRAWS),
         };
         return measure::run(general, &options.common, study);

@@ -43,7 +43,27 @@ impl Row {
 
 /// The mean of each place's eigenvalue, over samples that all have as many.
 #[derive(Default)]
-pub(in super::super) struct Places(Vec<RunningMean>);
+pub(in super::super) struct Places {
+    means: Vec<RunningMean>,
+    /// Samples so far, those of which all eigenvalues are 0 too.
+    samples: usize,
+}
+
+impl Places {
+    /// The next sample's, without the zeros at the end.
+    fn add(&mut self, eigenvalues: &[f64]) {
+        while self.means.len() < eigenvalues.len() {
+            // Earlier samples had nothing there but zeros.
+            let mut zeros = RunningMean::default();
+            (0..self.samples).for_each(|_| zeros.add(0.0));
+            self.means.push(zeros);
+        }
+        for (at, mean) in self.means.iter_mut().enumerate() {
+            mean.add(eigenvalues.get(at).copied().unwrap_or(0.0));
+        }
+        self.samples += 1;
+    }
+}
 
 impl Study for Whole {
     type Row = Row;
@@ -100,18 +120,8 @@ impl Study for Whole {
         Ok(profiles.into_iter().map(row).collect())
     }
 
-    fn absorb(&self, Places(places): &mut Places, row: &mut Row) {
-        let eigenvalues = std::mem::take(&mut row.eigenvalues);
-        let before = places.first().map_or(0, RunningMean::n);
-        while places.len() < eigenvalues.len() {
-            // Earlier samples had nothing there but zeros.
-            let mut zeros = RunningMean::default();
-            (0..before).for_each(|_| zeros.add(0.0));
-            places.push(zeros);
-        }
-        for (at, place) in places.iter_mut().enumerate() {
-            place.add(eigenvalues.get(at).copied().unwrap_or(0.0));
-        }
+    fn absorb(&self, places: &mut Places, row: &mut Row) {
+        places.add(&std::mem::take(&mut row.eigenvalues));
     }
 
     fn report(&self, found: &Found<'_, Row, Places>) -> Outcome<Report> {
@@ -187,7 +197,7 @@ impl Whole {
         let means: Vec<(&str, &[RunningMean])> = found
             .networks
             .iter()
-            .map(|network| (network.facts.name.as_str(), network.sums.0.as_slice()))
+            .map(|network| (network.facts.name.as_str(), network.sums.means.as_slice()))
             .collect();
         let values = || means.iter().flat_map(|(_, means)| means.iter().map(RunningMean::mean));
         let largest = values().fold(0.0, |most: f64, value| most.max(value.abs()));
@@ -245,4 +255,20 @@ fn places<T>(values: &[T], value: impl Fn(&T) -> f64) -> usize {
 /// Where a signed logarithmic axis turns linear: three decades below the largest value.
 pub(super) fn decade(largest: f64) -> i32 {
     if largest > 0.0 { largest.log10().floor() as i32 - 2 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Places;
+
+    #[test]
+    fn zeros_that_are_not_kept_count() {
+        // The first of three samples bends nowhere, the second less often than the third.
+        let mut places = Places::default();
+        for eigenvalues in [&[][..], &[6.0], &[3.0, 1.5]] {
+            places.add(eigenvalues);
+        }
+        let means: Vec<(f64, usize)> = places.means.iter().map(|m| (m.mean(), m.n())).collect();
+        assert_eq!(means, [(3.0, 3), (0.5, 3)]);
+    }
 }
