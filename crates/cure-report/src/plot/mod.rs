@@ -74,9 +74,12 @@ pub enum Unit {
 
 /// The colours of Okabe and Ito (Color Universal Design, 2008), which people
 /// with any kind of colour blindness can tell apart; their yellow is left out
-/// because it is lost on white.
-pub const PALETTE: [&str; 7] =
-    ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
+/// because it is lost on white. Then a grey, and the wine of Tol (Colour Schemes, 2021), darker than their
+/// red.
+pub const PALETTE: [&str; 9] = [
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999",
+    "#882255",
+];
 
 /// Width of a plot in pixels.
 const WIDTH: f64 = 700.0;

@@ -152,6 +152,10 @@ fn plot(runs: &[Run], column: &Column, against: Against) -> LinePlot {
     if column.is_accuracy {
         plot = plot.percent_y();
     }
+    // Curvature falls by a factor of ten and more in the first epochs, and differs in the last ones.
+    if column.key.starts_with("curvature.") {
+        plot = plot.log_y();
+    }
     runs.iter().fold(plot, |plot, run| {
         let rows = run.series(column.key);
         let chosen = rows.iter().position(|&(epoch, ..)| Some(epoch as usize) == run.chosen);
