@@ -9,6 +9,10 @@ use std::process::Command;
 const SOURCES: [&str; 4] = ["crates", "recipes", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
+    // Where cure-tensor found libtorch, so that the program finds it as well.
+    if let Ok(library) = std::env::var("DEP_CURE_TORCH_SHIM_LIBTORCH_LIB") {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{library}");
+    }
     // Asked for now and not when this was compiled: several checkouts may share one target folder.
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     // A commit builds nothing anew but this crate, on which no other is built.

@@ -36,6 +36,9 @@ impl Cut {
         const UNCACHED: usize = 16;
         /// Multiply-adds of a network whose layers take as long as handing them to other threads.
         const SMALL: u64 = 100_000_000;
+        if cure_tensor::device().is_torch() {
+            return Self::WHOLE; // It shares each operation among threads or a GPU's cores itself.
+        }
         let images = CACHED / largest_layer.max(1);
         Self {
             most: if images < FEWEST { UNCACHED } else { images },
@@ -78,7 +81,7 @@ pub(crate) fn parts(count: usize, parameters: usize) -> Vec<Range<usize>> {
     /// With more, adding up and transforming gradients for each part would take longer than it spares.
     const MOST_PARAMETERS: usize = 2_000_000;
     const IMAGES: usize = 8;
-    if parameters > MOST_PARAMETERS {
+    if parameters > MOST_PARAMETERS || cure_tensor::device().is_torch() {
         return std::iter::once(0..count).collect();
     }
     (0..count).step_by(IMAGES).map(|first| first..(first + IMAGES).min(count)).collect()

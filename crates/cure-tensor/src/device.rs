@@ -86,12 +86,17 @@ impl fmt::Display for Device {
     }
 }
 
-/// Puts all tensors of the process on this device.
+/// Puts all tensors of the process on this device, where `threads` may work on one operation: for libtorch;
+/// the CPU's operations are shared by the rayon pool that they are called in.
 ///
 /// # Errors
 /// If [`Device::check`] refuses it, or there are tensors, or a choice, already.
-pub fn use_device(device: Device) -> Result<()> {
+pub fn use_device(device: Device, threads: usize) -> Result<()> {
     device.check()?;
+    #[cfg(feature = "libtorch")]
+    crate::torch::use_threads(threads);
+    #[cfg(not(feature = "libtorch"))]
+    let _ = threads;
     let chosen = *CHOSEN.get_or_init(|| device);
     if chosen == device {
         return Ok(());

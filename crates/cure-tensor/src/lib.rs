@@ -20,7 +20,7 @@ pub mod meter;
 pub mod ops;
 mod tensor;
 #[cfg(feature = "libtorch")]
-mod torch;
+pub mod torch;
 
 pub use device::{DEVICE_VARIABLE, Device, device, named_by_environment, use_device};
 pub use error::TensorError;

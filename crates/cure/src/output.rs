@@ -50,7 +50,7 @@ pub(crate) fn provenance(
     head.insert("tool".into(), concat!("cure ", env!("CARGO_PKG_VERSION")).into());
     head.insert("command".into(), command.into());
     head.insert("seed".into(), general.seed().into());
-    head.insert("device".into(), json!(general.device));
+    head.insert("device".into(), json!(cure_tensor::device().to_string()));
     if general.plain_sums {
         head.insert("plain_sums".into(), true.into());
     }

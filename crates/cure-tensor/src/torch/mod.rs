@@ -29,7 +29,7 @@ pub(crate) use sample::*;
 pub(crate) use values::Values;
 
 /// ATen's answer.
-type Made<T = tch::Tensor> = std::result::Result<T, TchError>;
+pub type Made<T = tch::Tensor> = std::result::Result<T, TchError>;
 
 /// Whether tensors are ATen's.
 pub(crate) fn is_chosen() -> bool {
@@ -46,7 +46,8 @@ pub(crate) fn use_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
-fn place() -> tch::Device {
+/// Where ATen's values are: the CPU for the CPU's own engine too.
+pub fn place() -> tch::Device {
     match crate::device() {
         Device::TorchCuda(index) => tch::Device::Cuda(index),
         Device::Cpu | Device::TorchCpu => tch::Device::Cpu,
@@ -56,10 +57,14 @@ fn place() -> tch::Device {
 /// What went wrong in an operation that has no way to say so; the next one that has says it.
 static FAILURE: Mutex<Option<TensorError>> = Mutex::new(None);
 
-fn error(operation: &'static str, cause: &TchError) -> TensorError {
-    let reason = cause.to_string();
-    // What follows is a trace of calls inside libtorch.
-    let reason = reason.lines().next().unwrap_or_default().trim().to_owned();
+/// What libtorch says, in a line: what follows is a trace of calls inside it.
+pub fn reason(cause: &TchError) -> String {
+    cause.to_string().lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
+/// A failure of ATen in `operation`.
+pub fn error(operation: &'static str, cause: &TchError) -> TensorError {
+    let reason = reason(cause);
     match reason.contains("out of memory") {
         true => TensorError::OutOfMemory { operation, device: crate::device() },
         false => TensorError::Device { operation, device: crate::device(), reason },
@@ -81,6 +86,29 @@ fn made(operation: &'static str, made: Made) -> Result<Tensor> {
     let size = values.size();
     let shape: Vec<usize> = size.iter().filter_map(|&side| usize::try_from(side).ok()).collect();
     Ok(Tensor::of_torch(&shape, Values::new(values)))
+}
+
+/// A tensor's values as ATen's, for networks that ATen computes.
+///
+/// # Errors
+/// If they cannot be copied to the device.
+pub fn values(tensor: &Tensor) -> Made {
+    tensor.torch()
+}
+
+/// What ATen computed as a tensor on the device of the process.
+///
+/// # Errors
+/// If ATen failed, or an earlier operation that could not say so.
+pub fn tensor(operation: &'static str, found: Made) -> Result<Tensor> {
+    let tensor = made(operation, found)?;
+    if is_chosen() {
+        return Ok(tensor);
+    }
+    let shape = tensor.shape().to_vec();
+    let values = tensor.into_vec();
+    earlier()?;
+    Ok(Tensor::on_host(&shape, values))
 }
 
 /// The same for operations that cannot fail on the host: NaN where ATen fails, and the error is kept for

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 
 use clap::{Args, Parser, Subcommand};
 use cure_network::Ranks;
-use cure_tensor::ops;
+use cure_tensor::{Device, ops};
 pub(crate) use region::{Confinement, MaskArguments, RegionArguments};
 pub(crate) use source::{DataArguments, ModelArguments, load_data, remark_on};
 
@@ -42,10 +42,11 @@ pub(crate) struct Arguments {
 /// What every command understands.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct General {
-    /// Where to compute; this build knows `cpu`.
-    #[arg(long, global = true, default_value = "cpu", help_heading = "General options")]
-    pub(crate) device: String,
-    /// Threads; every number of them gives the same result [default: all cores].
+    /// Where to compute: cpu, or torch:cpu and torch:cuda[:INDEX] where built with `libtorch` [default:
+    /// what CURE_DEVICE names, or cpu].
+    #[arg(long, global = true, value_name = "DEVICE", help_heading = "General options")]
+    device: Option<Device>,
+    /// Threads; every number of them gives the same result on `cpu` [default: all cores].
     #[arg(long, global = true, value_name = "N", help_heading = "General options")]
     pub(crate) threads: Option<usize>,
     /// Seed of everything random [default: 0].
@@ -96,12 +97,6 @@ impl General {
     }
 
     fn prepare(&self) -> Outcome {
-        if self.device != "cpu" {
-            return Err(Failure::Input(format!(
-                "unknown device `{}`; this build knows `cpu`",
-                self.device
-            )));
-        }
         if let Some(threads) = self.threads
             && !(1..=MOST_THREADS).contains(&threads)
         {
@@ -115,6 +110,11 @@ impl General {
         ops::use_plain_sums(self.plain_sums);
         let threads = self.threads.unwrap_or(self.default_threads);
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().failed()?;
+        let device = match self.device {
+            Some(device) => Some(device),
+            None => cure_tensor::named_by_environment().input()?,
+        };
+        cure_tensor::use_device(device.unwrap_or_default(), rayon::current_num_threads()).input()?;
         let level = match (self.quiet, self.verbose) {
             (true, _) => tracing::Level::ERROR,
             (_, 0) => tracing::Level::WARN,

@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use cure_tensor::Device;
 use cure_training::{
     Outcome as Ended, RunDirectory, RunRecord, Session, SessionState, TrainingConfig, TrainingError,
 };
@@ -72,7 +73,10 @@ pub(super) fn begin(run: &RunDirectory, given: &Prepared, config: &TrainingConfi
     let validation_images = given.validation.as_ref().map_or(0, |samples| samples.len());
     let session = Session {
         code: PROGRAM.into(),
-        machine: machine::describe().to_string(),
+        machine: match cure_tensor::device() {
+            Device::Cpu => machine::describe().to_string(),
+            device => format!("{}; {device}", machine::describe()),
+        },
         threads: rayon::current_num_threads(),
         ranks: given.network.ranks().size(),
         network: given.network.architecture().name(),

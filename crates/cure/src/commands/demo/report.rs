@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cure_report::{Cell, Report, Section, Table};
+use cure_tensor::Device;
 
 use super::figures::Figures;
 use super::recipe::{H, HEADLINE, PGD_EPSILONS, Plan, Role};
@@ -205,11 +206,15 @@ fn next(folder: &Path) -> Section {
 
 fn provenance(mut report: Report, story: &Story, took: Duration) -> Report {
     let test = &story.test;
+    let device = match cure_tensor::device() {
+        Device::Cpu => "cpu; every number of threads gives the same numbers".to_owned(),
+        device => device.to_string(),
+    };
     report = report
         .provenance("program", concat!("cure ", env!("CARGO_PKG_VERSION")))
         .provenance("command", format!("cure demo --seed {}", story.seed))
         .provenance("seed", story.seed.to_string())
-        .provenance("device", "cpu; every number of threads gives the same numbers")
+        .provenance("device", device)
         .provenance("seconds it took", format!("{:.0}", took.as_secs_f64()))
         .provenance(
             "data",

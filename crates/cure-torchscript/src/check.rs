@@ -1,0 +1,72 @@
+//! A module is tried before it is used.
+
+use std::path::Path;
+
+use cure_tensor::Tensor;
+use cure_tensor::torch::{self, Made};
+
+use crate::derivatives::Here;
+use crate::error::ScriptError;
+use crate::script::Script;
+
+/// How far an image's logits may change with its company, as a share of the largest: kernels differ with the
+/// batch, by rounding.
+const ROUNDING: f64 = 1e-3;
+
+/// Two images without structure, in [0, 1], the same ones always.
+fn images([channels, height, width]: [usize; 3]) -> Made {
+    let length = 2 * channels * height * width;
+    // Multiples of the golden ratio, modulo 1, are spread evenly.
+    let values: Vec<f32> =
+        (0..length).map(|i| (i as f64 * 0.618_033_988_749_894_9).fract() as f32).collect();
+    let shape = [2, channels as i64, height as i64, width as i64];
+    tch::Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(torch::place())
+}
+
+/// The number of classes of a module that gives logits, image by image.
+pub(crate) fn classes(script: &Script, path: &Path) -> Result<usize, ScriptError> {
+    let _plain = tch::no_grad_guard();
+    let refuse = |cause: tch::TchError| ScriptError::Images {
+        path: path.into(),
+        input: script.input(),
+        reason: torch::reason(&cause),
+    };
+    let images = images(script.input()).map_err(refuse)?;
+    let both = script.forward(&images).map_err(refuse)?;
+    let classes = match both.size().as_slice() {
+        &[2, classes] if classes > 1 => usize::try_from(classes).unwrap_or(0),
+        found => {
+            return Err(ScriptError::Logits { path: path.into(), found: format!("a tensor {found:?}") });
+        }
+    };
+    let apart = || -> Result<[f64; 3], tch::TchError> {
+        let again = script.forward(&images)?;
+        let alone = script.forward(&images.f_narrow(0, 0, 1)?)?;
+        let most = |a: &tch::Tensor| a.f_abs()?.f_max()?.f_double_value(&[]);
+        Ok([
+            most(&both.f_sub(&again)?)?,
+            most(&both.f_narrow(0, 0, 1)?.f_sub(&alone)?)?,
+            most(&both)?,
+        ])
+    };
+    let [again, alone, scale] = apart().map_err(refuse)?;
+    for (difference, with) in [(again, "every call"), (alone, "the other images of a batch")] {
+        // A NaN is said by whoever looks at the logits.
+        if difference > ROUNDING * scale {
+            return Err(ScriptError::NotEvaluating { path: path.into(), with, difference, scale });
+        }
+    }
+    Ok(classes)
+}
+
+/// Whether autograd goes through the module twice.
+pub(crate) fn has_second_derivatives(script: &Script) -> bool {
+    let tried = || -> Option<()> {
+        let images = torch::tensor("two images", images(script.input())).ok()?;
+        let here = Here::new(script, &images).ok()?;
+        let direction = torch::values(&Tensor::full(images.shape(), 1e-3)).ok()?;
+        here.exact_pushforward(&direction).ok()?;
+        here.exact_hessian_vector(&[0, 1], &direction).ok().map(drop)
+    };
+    tried().is_some()
+}
