@@ -127,6 +127,11 @@ fn each_image_has_its_radius() {
 
 #[test]
 fn batches_do_not_matter() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!(
+            "skipped: the same bits whatever the batch are a promise of the CPU engine"
+        );
+    }
     let region = Region { mask: Some(a_mask_for_each()), radii: Some(some_radii()) };
     let set = set().within(region).unwrap();
     let specs: Vec<AttackSpec> =

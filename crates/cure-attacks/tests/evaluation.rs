@@ -68,6 +68,11 @@ fn the_worst_outcome_of_each_sample_counts() {
 /// The same outcomes, bit for bit, on a real network.
 #[test]
 fn results_depend_on_neither_batch_size_nor_order_nor_threads() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!(
+            "skipped: the same bits whatever the batch are a promise of the CPU engine"
+        );
+    }
     let classifier = network();
     let set = set_of(&classifier, uniform(1, &[40, 1, 8, 8], 0.0, 1.0));
     let attacks =

@@ -39,6 +39,11 @@ fn without_seconds(mut found: Evaluation) -> Evaluation {
 
 #[test]
 fn interrupted_anywhere_it_ends_in_the_same_result() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!(
+            "skipped: the same bits whatever the batch are a promise of the CPU engine"
+        );
+    }
     let classifier = network();
     let set = set(&classifier);
     let whole = evaluate(&classifier, &set, &specs(), &options(), &mut Silent).unwrap();

@@ -75,6 +75,11 @@ fn the_nearest_point_asked_about_is_returned() {
 /// The same images, bit for bit.
 #[test]
 fn results_depend_on_neither_batch_size_nor_order_nor_threads() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!(
+            "skipped: the same bits whatever the batch are a promise of the CPU engine"
+        );
+    }
     let classifier = network();
     let n = 5;
     let images = uniform(11, &[n, 1, 8, 8], 0.0, 1.0);

@@ -184,6 +184,11 @@ fn the_factor_is_the_whole_hessian_of_a_relu_network() {
 
 #[test]
 fn batches_do_not_matter() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!(
+            "skipped: the same bits whatever the batch are a promise of the CPU engine"
+        );
+    }
     let network = perceptron(&[30, 20], Activation::Relu, 4, 4);
     let frozen = network.frozen().unwrap();
     let rows = [0, 1, 2, 3, 4, 5, 6, 6, 6, 1];

@@ -33,6 +33,28 @@ pub trait Classifier: Sync {
     fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>>;
 }
 
+impl<T: Classifier + ?Sized> Classifier for &T {
+    fn classes(&self) -> usize {
+        (**self).classes()
+    }
+
+    fn input_shape(&self) -> [usize; 3] {
+        (**self).input_shape()
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        (**self).is_piecewise_linear()
+    }
+
+    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        (**self).logits(images)
+    }
+
+    fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
+        (**self).linearize(images)
+    }
+}
+
 /// A network at a batch of images: J is its Jacobian there, sample by sample.
 pub trait Linearized {
     /// f(x): `[N, K]`.

@@ -61,7 +61,8 @@ pub struct LoadOptions {
     pub input: [usize; 3],
 }
 
-/// A network with what was found out while loading it.
+/// A network with what was found out while loading it. Clones share the memory.
+#[derive(Clone)]
 pub struct Loaded {
     /// The network.
     pub network: Network,

@@ -38,6 +38,9 @@ fn all(classifier: &dyn Classifier, images: &Tensor, labels: &[usize]) -> Vec<Ve
 
 #[test]
 fn pieces_have_the_bits_of_the_whole() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!("skipped: this is how the CPU engine works");
+    }
     let softplus = Activation::Softplus { beta: 2.0 };
     // Layers of a few images are given to one thread in the first two, and shared out in the third.
     let cases: [(&[usize], _, &[usize]); 3] = [

@@ -36,7 +36,10 @@ pub(crate) fn classes(script: &Script, path: &Path) -> Result<usize, ScriptError
     let classes = match both.size().as_slice() {
         &[2, classes] if classes > 1 => usize::try_from(classes).unwrap_or(0),
         found => {
-            return Err(ScriptError::Logits { path: path.into(), found: format!("a tensor {found:?}") });
+            return Err(ScriptError::Logits {
+                path: path.into(),
+                found: format!("a tensor {found:?}"),
+            });
         }
     };
     let apart = || -> Result<[f64; 3], tch::TchError> {
@@ -61,12 +64,12 @@ pub(crate) fn classes(script: &Script, path: &Path) -> Result<usize, ScriptError
 
 /// Whether autograd goes through the module twice.
 pub(crate) fn has_second_derivatives(script: &Script) -> bool {
-    let tried = || -> Option<()> {
+    let tried = || -> Option<[tch::Tensor; 2]> {
         let images = torch::tensor("two images", images(script.input())).ok()?;
         let here = Here::new(script, &images).ok()?;
         let direction = torch::values(&Tensor::full(images.shape(), 1e-3)).ok()?;
-        here.exact_pushforward(&direction).ok()?;
-        here.exact_hessian_vector(&[0, 1], &direction).ok().map(drop)
+        let first = here.exact_pushforward(&direction).ok()?;
+        Some([first, here.exact_hessian_vector(&[0, 1], &direction).ok()?])
     };
     tried().is_some()
 }

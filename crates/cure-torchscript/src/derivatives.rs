@@ -32,9 +32,15 @@ fn dot(a: &tch::Tensor, b: &tch::Tensor) -> Made {
 /// Σ ℓ, the cross-entropies of a batch.
 fn cross_entropy(logits: &tch::Tensor, labels: &[usize]) -> Made {
     let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
-    let labels = tch::Tensor::f_from_slice(&labels)?.f_to_device(torch::place())?.f_view([-1, 1])?;
+    let labels =
+        tch::Tensor::f_from_slice(&labels)?.f_to_device(torch::place())?.f_view([-1, 1])?;
     // In f64: what a sure network leaves of ℓ's derivatives is lost in f32.
-    logits.f_to_kind(Kind::Double)?.f_log_softmax(1, Kind::Double)?.f_gather(1, &labels, false)?.f_sum(Kind::Double)?.f_neg()
+    logits
+        .f_to_kind(Kind::Double)?
+        .f_log_softmax(1, Kind::Double)?
+        .f_gather(1, &labels, false)?
+        .f_sum(Kind::Double)?
+        .f_neg()
 }
 
 fn along(x: &tch::Tensor, length: f64, direction: &tch::Tensor) -> Made {
@@ -89,11 +95,13 @@ impl<'a> Here<'a> {
         let direction = ops::normalised(v)?;
         let found = || {
             let direction = torch::values(&direction)?;
-            let [over, under] = [STEP, -STEP].map(|step| along(&self.x.f_detach()?, step, &direction));
+            let [over, under] =
+                [STEP, -STEP].map(|step| along(&self.x.f_detach()?, step, &direction));
             of(&over?)?.f_sub(&of(&under?)?)
         };
         let difference = torch::tensor("central differences of the module", found())?;
-        let factors: Vec<f32> = lengths.iter().map(|length| (length / (2.0 * STEP)) as f32).collect();
+        let factors: Vec<f32> =
+            lengths.iter().map(|length| (length / (2.0 * STEP)) as f32).collect();
         Ok(ops::scale_samples(&difference, &factors)?)
     }
 }

@@ -29,7 +29,9 @@ pub enum ScriptError {
         reason: String,
     },
     /// It does not give logits.
-    #[error("{path}: for 2 images the module gives {found}; accepted is one tensor of logits, [2, classes]")]
+    #[error(
+        "{path}: for 2 images the module gives {found}; accepted is one tensor of logits, [2, classes]"
+    )]
     Logits {
         /// The file.
         path: PathBuf,

@@ -2,8 +2,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use cure_network::{Classifier, Linearized, NetworkError, Normalization, Result};
-use cure_tensor::torch::{self, Made};
 use cure_tensor::Tensor;
+use cure_tensor::torch::{self, Made};
 use tch::{CModule, Kind};
 
 use crate::check;

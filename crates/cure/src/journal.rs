@@ -1,9 +1,10 @@
 //! What a journal belongs to.
 
 use cure_data::Dataset;
-use cure_network::Loaded;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+
+use crate::arguments::Model;
 
 /// What is done to a set of images by a network.
 pub(crate) struct Work<'a> {
@@ -17,7 +18,7 @@ impl Work<'_> {
     /// All that its results depend on.
     pub(crate) fn identity(
         &self,
-        loaded: &Loaded,
+        model: &Model,
         data: &Dataset,
         confinement: &Map<String, Value>,
     ) -> String {
@@ -26,9 +27,9 @@ impl Work<'_> {
         let indices: String = indices.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let mut identity = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "architecture": loaded.network.architecture().name(),
-            "weights": loaded.sha256.hexadecimal(),
-            "normalization": loaded.network.normalization().to_string(),
+            "architecture": model.name(),
+            "weights": model.sha256(),
+            "normalization": model.normalization().to_string(),
             "data": data.sha256(),
             "indices": indices,
             "attacks": self.attacks,

@@ -4,11 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use cure_data::Dataset;
-use cure_network::Loaded;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::arguments::General;
+use crate::arguments::{General, Model};
 use crate::failure::{Blame, Failure, Outcome};
 
 /// This program with its version and, where it is known, its commit.
@@ -31,11 +30,11 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Outcome {
 }
 
 /// What a network is, in results.
-pub(crate) fn identity_of(loaded: &Loaded) -> Value {
+pub(crate) fn identity_of(model: &Model) -> Value {
     json!({
-        "arch": loaded.network.architecture().name(),
-        "weights_sha256": loaded.sha256.hexadecimal(),
-        "normalization": loaded.network.normalization().to_string(),
+        "arch": model.name(),
+        "weights_sha256": model.sha256(),
+        "normalization": model.normalization().to_string(),
     })
 }
 
@@ -43,7 +42,7 @@ pub(crate) fn identity_of(loaded: &Loaded) -> Value {
 pub(crate) fn provenance(
     command: &str,
     general: &General,
-    loaded: Option<&Loaded>,
+    model: Option<&Model>,
     data: &Dataset,
 ) -> Map<String, Value> {
     let mut head = Map::new();
@@ -54,8 +53,8 @@ pub(crate) fn provenance(
     if general.plain_sums {
         head.insert("plain_sums".into(), true.into());
     }
-    if let Some(loaded) = loaded {
-        head.insert("model".into(), identity_of(loaded));
+    if let Some(model) = model {
+        head.insert("model".into(), identity_of(model));
     }
     let data = json!({
         "name": data.name(),

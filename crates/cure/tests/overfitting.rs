@@ -9,6 +9,11 @@ use tempfile::TempDir;
 
 #[test]
 fn it_comes_is_named_and_ends_the_run() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!(
+            "skipped: it comes in the same epoch where the bits are the same, on the CPU engine"
+        );
+    }
     let folder = TempDir::new().unwrap();
     let arguments = "train --data digits --model cnn --method fgsm-at:eps=0.3 --optimizer sgd \
         --learning-rate one-cycle:0.2@0.3 --epochs 40 --batch 64 --validation 200 \

@@ -158,6 +158,11 @@ pub(crate) fn linear_classes(
 /// Runs attacks on 30 images of [`network`] in batches of several sizes, in reverse and on
 /// several threads; all must give the same, bit for bit. Each must fool some and spare some.
 pub(crate) fn assert_nothing_but_the_sample_counts(attacks: &[&str]) {
+    if cure_tensor::device().is_torch() {
+        return eprintln!(
+            "skipped: the same bits whatever the batch are a promise of the CPU engine"
+        );
+    }
     let classifier = network();
     let set = set_of(&classifier, uniform(1, &[30, 1, 8, 8], 0.0, 1.0));
     let attacks: Vec<AttackSpec> = attacks.iter().map(|text| text.parse().unwrap()).collect();

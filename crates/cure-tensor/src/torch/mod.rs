@@ -59,7 +59,13 @@ static FAILURE: Mutex<Option<TensorError>> = Mutex::new(None);
 
 /// What libtorch says, in a line: what follows is a trace of calls inside it.
 pub fn reason(cause: &TchError) -> String {
-    cause.to_string().lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    cause
+        .to_string()
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A failure of ATen in `operation`.

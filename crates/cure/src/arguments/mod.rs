@@ -1,5 +1,6 @@
 //! The command line, and what its arguments mean.
 
+mod model;
 mod region;
 mod source;
 
@@ -8,8 +9,9 @@ use std::io::IsTerminal;
 use clap::{Args, Parser, Subcommand};
 use cure_network::Ranks;
 use cure_tensor::{Device, ops};
+pub(crate) use model::{Model, ModelArguments};
 pub(crate) use region::{Confinement, MaskArguments, RegionArguments};
-pub(crate) use source::{DataArguments, ModelArguments, load_data, remark_on};
+pub(crate) use source::{DataArguments, load_data, remark_on};
 
 use crate::commands;
 use crate::failure::{Blame, Failure, Outcome};
@@ -114,7 +116,8 @@ impl General {
             Some(device) => Some(device),
             None => cure_tensor::named_by_environment().input()?,
         };
-        cure_tensor::use_device(device.unwrap_or_default(), rayon::current_num_threads()).input()?;
+        cure_tensor::use_device(device.unwrap_or_default(), rayon::current_num_threads())
+            .input()?;
         let level = match (self.quiet, self.verbose) {
             (true, _) => tracing::Level::ERROR,
             (_, 0) => tracing::Level::WARN,

@@ -1,10 +1,9 @@
-//! Where images and networks come from.
+//! Where images come from.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use cure_data::{DataSpec, Dataset, PublishedChecksum, Split};
-use cure_network::{LoadOptions, Loaded};
 
 use crate::failure::{Blame, Failure, Outcome};
 
@@ -73,60 +72,5 @@ pub(crate) fn remark_on(data: &Dataset) -> Option<String> {
             files.join(", "),
         )),
         PublishedChecksum::Matched | PublishedChecksum::NotPublished => None,
-    }
-}
-
-/// The network of a command.
-#[derive(Args, Debug, Clone)]
-pub(crate) struct ModelArguments {
-    /// The network's weights: safetensors, or PyTorch's .pt, .pth, .th, .pkl. No code in the
-    /// file is run.
-    #[arg(long, value_name = "FILE", help_heading = "Network")]
-    pub(crate) weights: PathBuf,
-    /// The architecture: resnet20, resnet20-conv, resnet18, preact18, wrn-28-10, …; `auto`
-    /// recognises it from the weights.
-    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Network")]
-    pub(crate) model: String,
-    /// What is done to pixels first, if the file does not say: none, imagenet, cifar10 or
-    /// M,M,M/S,S,S.
-    #[arg(long, value_name = "HOW", help_heading = "Network")]
-    pub(crate) normalize: Option<String>,
-}
-
-impl ModelArguments {
-    /// Reads the network for images like those of `data`.
-    pub(crate) fn load(&self, data: &Dataset) -> Outcome<Loaded> {
-        self.load_for(data.classes(), data.shape())
-    }
-
-    /// Reads the network for images of `shape`.
-    pub(crate) fn load_for(&self, classes: usize, shape: [usize; 3]) -> Outcome<Loaded> {
-        let loaded = cure_network::load(
-            &self.weights,
-            &LoadOptions {
-                model: Some(self.model.clone()),
-                normalization: self.normalize.clone(),
-                classes,
-                input: shape,
-            },
-        )
-        .input()?;
-        let input = loaded.network.architecture().input;
-        if input != shape {
-            return Err(Failure::Input(format!(
-                "the network takes images of {input:?} (channels, height, width), the data has \
-                 {shape:?}"
-            )));
-        }
-        let known = loaded.network.architecture().classes;
-        if known < classes {
-            return Err(Failure::Input(format!(
-                "the network knows {known} classes, the data has {classes}"
-            )));
-        }
-        for remark in &loaded.remarks {
-            tracing::warn!("{remark}");
-        }
-        Ok(loaded)
     }
 }

@@ -28,16 +28,17 @@ pub(crate) struct Options {
 
 pub(crate) fn run(_general: &General, options: &Options) -> Outcome {
     let input = parse_shape(&options.input)?;
-    check_outputs(&[&options.to], &[&options.model.weights])?;
+    let file = options.model.file()?;
+    check_outputs(&[&options.to], &[file])?;
     if options.to.exists() {
         return Err(Failure::Input(format!(
             "{} exists already; name another file with --to",
             options.to.display()
         )));
     }
-    let loaded = options.model.load_for(options.classes, input)?;
+    let loaded = options.model.ours_for(options.classes, input)?;
     let provenance = serde_json::json!({
-        "converted-from": options.model.weights.file_name().map(|name| name.to_string_lossy()),
+        "converted-from": file.file_name().map(|name| name.to_string_lossy()),
         "sha256": loaded.sha256.hexadecimal(),
         "tool": concat!("cure ", env!("CARGO_PKG_VERSION")),
     });

@@ -75,10 +75,10 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     }
     let place = options.data.place()?;
     let inputs: Vec<&Path> =
-        std::iter::once(options.model.weights.as_path()).chain(place.as_deref()).collect();
+        std::iter::once(options.model.file()?).chain(place.as_deref()).collect();
     check_outputs(&[&options.out], &inputs)?;
     let data = options.data.load()?;
-    let network = options.model.load(&data)?.network;
+    let network = options.model.ours(&data)?.network;
     let positions: Vec<usize> = (0..data.len()).collect();
     let batch = data.batch(&positions).input()?;
     let streams = SampleStreams { seed: general.seed(), epoch: 0, indices: &batch.indices };

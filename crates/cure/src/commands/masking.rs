@@ -68,18 +68,18 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     }
     let place = options.data.place()?;
     let inputs: Vec<&Path> =
-        std::iter::once(options.model.weights.as_path()).chain(place.as_deref()).collect();
+        std::iter::once(options.model.file()?).chain(place.as_deref()).collect();
     check_folder(&options.out, &FILES, &inputs)?;
     let data = options.data.load()?;
     let dimension = Some(data.shape().iter().product());
     for attack in [&follower as &dyn cure_attacks::Attack, &looker] {
         attack.check(dimension, None).input()?;
     }
-    let loaded = options.model.load(&data)?;
+    let model = options.model.load(&data)?;
     interrupt::listen()?;
 
     let set = Confinement::default().set(&data)?;
-    let frozen = loaded.network.frozen().failed()?;
+    let classifier = model.classifier()?;
     let mut watcher = Watcher::new(general.quiet);
     let seed = general.seed() as usize;
     std::fs::create_dir_all(&options.out).failed()?;
@@ -93,12 +93,13 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
             batch: options.batch,
             plain_sums: general.plain_sums,
         };
-        let identity = work.identity(&loaded, &data, &serde_json::Map::new());
+        let identity = work.identity(&model, &data, &serde_json::Map::new());
         Journal::open(&path, &identity).input()?
     };
     let pace = [seed, options.batch];
     let journaled = Some(&mut journal);
-    let found = masking(&frozen, &set, pace, &follower, &looker, &mut watcher, journaled);
+    let found =
+        masking(classifier.as_ref(), &set, pace, &follower, &looker, &mut watcher, journaled);
     drop(watcher);
     let found = match found {
         Err(AttackError::Stopped) => {
@@ -109,7 +110,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
 
     let figure = draw(&found, epsilon)?;
     let files = figure.save(&options.out, "masking").failed()?;
-    let mut results = provenance("masking", general, Some(&loaded), &data);
+    let mut results = provenance("masking", general, Some(&model), &data);
     results.insert("rule".into(), Masking::RULE.into());
     results.insert("masking".into(), json!(found));
     results.insert("rows".into(), json!(found.rows));

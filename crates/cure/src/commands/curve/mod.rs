@@ -7,10 +7,9 @@ use cure_attacks::{
     AttackError, AttackSpec, Curve, Epsilon, EvaluationOptions, EvaluationSet, curve,
 };
 use cure_data::Dataset;
-use cure_network::Loaded;
 use serde_json::{Value, json};
 
-use crate::arguments::{Confinement, DataArguments, General, MaskArguments, ModelArguments};
+use crate::arguments::{Confinement, DataArguments, General, MaskArguments, Model, ModelArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
 use crate::output::{check_folder, identity_of, print, provenance, write_json};
@@ -76,31 +75,31 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let confinement = options.mask.load(&data)?;
     let set = confinement.set(&data)?;
     set.confine(&attack).input()?;
-    let loaded = networks
+    let models = networks
         .iter()
         .map(|(name, weights)| {
             let (model, normalize) = (options.model.clone(), options.normalize.clone());
-            let arguments = ModelArguments { weights: weights.clone(), model, normalize };
+            let arguments = ModelArguments { weights: Some(weights.clone()), model, normalize };
             Ok((*name, arguments.load(&data)?))
         })
-        .collect::<Outcome<Vec<(&str, Loaded)>>>()?;
+        .collect::<Outcome<Vec<(&str, Model)>>>()?;
     let dimension = data.shape().iter().product();
-    for (_, network) in &loaded {
-        let classes = network.network.architecture().classes;
+    for (_, network) in &models {
+        let classes = network.classes();
         for &epsilon in &epsilons {
             attack.at(epsilon).check(Some(dimension), Some(classes)).input()?;
         }
     }
     interrupt::listen()?;
 
-    let mut curves = Vec::with_capacity(loaded.len());
-    for (name, network) in &loaded {
+    let mut curves = Vec::with_capacity(models.len());
+    for (name, network) in &models {
         curves.push((*name, trace(general, options, network, &set, &attack, &epsilons)?));
     }
     let figure = draw(&curves, &attack, &data)?;
     std::fs::create_dir_all(&options.out).failed()?;
     let files = figure.save(&options.out, "curve").failed()?;
-    let results = results(general, &loaded, &curves, &data, &confinement);
+    let results = results(general, &models, &curves, &data, &confinement);
     write_json(&options.out.join("results.json"), &results)?;
     let [svg, png, csv] = files.map(|file| file.display().to_string());
     let text = table(&curves, &data).to_text() + &confinement.text + &warnings(&curves);
@@ -160,19 +159,19 @@ fn read_attack(text: &str, epsilons: &[Epsilon]) -> Outcome<AttackSpec> {
 fn trace(
     general: &General,
     options: &Options,
-    loaded: &Loaded,
+    model: &Model,
     set: &EvaluationSet,
     attack: &AttackSpec,
     epsilons: &[Epsilon],
 ) -> Outcome<Curve> {
-    let frozen = loaded.network.frozen().failed()?;
+    let classifier = model.classifier()?;
     let settings = EvaluationOptions {
         seed: general.seed(),
         batch: options.batch,
         ..EvaluationOptions::default()
     };
     let mut watcher = Watcher::new(general.quiet);
-    match curve(&frozen, set, attack, epsilons, &settings, &mut watcher) {
+    match curve(classifier.as_ref(), set, attack, epsilons, &settings, &mut watcher) {
         Err(AttackError::Stopped) => {
             Err(Failure::Interrupted("interrupted; nothing was written".into()))
         }
@@ -189,18 +188,18 @@ fn warnings(curves: &[(&str, Curve)]) -> String {
 
 fn results(
     general: &General,
-    loaded: &[(&str, Loaded)],
+    models: &[(&str, Model)],
     curves: &[(&str, Curve)],
     data: &Dataset,
     confinement: &Confinement,
 ) -> Value {
-    let networks: Vec<Value> = loaded
+    let networks: Vec<Value> = models
         .iter()
         .zip(curves)
-        .map(|((name, loaded), (_, curve))| {
+        .map(|((name, model), (_, curve))| {
             json!({
                 "name": name,
-                "model": identity_of(loaded),
+                "model": identity_of(model),
                 "clean": curve.clean,
                 "points": curve.points,
                 "warnings": curve.warnings,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::measure::Curvature;
 use super::recipe::{Plan, Role};
-use crate::arguments::{Confinement, General};
+use crate::arguments::{Confinement, General, Model};
 use crate::commands::evaluate::{results, run_evaluation};
 use crate::commands::run::RunConfig;
 use crate::failure::{Blame, Failure, Outcome};
@@ -79,8 +79,9 @@ impl Story {
             .iter()
             .map(|subject| {
                 let Subject { evaluation, loaded, .. } = subject;
+                let model = Model::Ours(loaded.clone());
                 let mut value =
-                    results("demo", evaluation, loaded, &self.test, general, &Map::new());
+                    results("demo", evaluation, &model, &self.test, general, &Map::new());
                 if let Some(object) = value.as_object_mut() {
                     object.insert("curvature".into(), json!(subject.curvature));
                 }
@@ -121,7 +122,8 @@ impl Stage<'_> {
             EvaluationOptions { seed, keep_images: true, ..EvaluationOptions::default() };
         let quiet = self.general.quiet;
         let set = Confinement::default().set(self.test)?;
-        let evaluation = match run_evaluation(&loaded, &set, &specs, &settings, quiet, None) {
+        let model = Model::Ours(loaded.clone());
+        let evaluation = match run_evaluation(&model, &set, &specs, &settings, quiet, None) {
             Err(Failure::Interrupted(_)) => {
                 return Err(interrupted(self.folder, "attacking a network", finished));
             }

@@ -6,9 +6,8 @@ use clap::Args;
 use cure_attacks::{
     AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Journal, evaluate_with,
 };
-use cure_network::Loaded;
 
-use crate::arguments::{DataArguments, General, ModelArguments, RegionArguments};
+use crate::arguments::{DataArguments, General, Model, ModelArguments, RegionArguments};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
 use crate::journal::Work;
@@ -86,7 +85,7 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let outputs = [&options.json, &options.csv, &options.journal].into_iter().flatten().cloned();
     let outputs: Vec<PathBuf> = outputs.chain(saved).collect();
     let place = options.data.place()?;
-    let inputs: Vec<&Path> = std::iter::once(options.model.weights.as_path())
+    let inputs: Vec<&Path> = std::iter::once(options.model.file()?)
         .chain(place.as_deref())
         .chain(options.region.inputs())
         .chain(options.shards.inputs())
@@ -101,8 +100,8 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     for attack in &attacks {
         set.confine(attack).input()?.check(Some(dimension), None).input()?;
     }
-    let loaded = options.model.load(&data)?;
-    let classes = Some(loaded.network.architecture().classes);
+    let model = options.model.load(&data)?;
+    let classes = Some(model.classes());
     attacks.iter().try_for_each(|attack| attack.check(Some(dimension), classes)).input()?;
     interrupt::listen()?;
 
@@ -116,21 +115,21 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let specs: Vec<String> = attacks.iter().map(AttackSpec::to_string).collect();
     let (seed, batch, plain_sums) = (settings.seed, settings.batch, general.plain_sums);
     let work = Work { attacks: &specs, seed, batch, plain_sums };
-    let identity = work.identity(&loaded, &data, &confinement.json);
+    let identity = work.identity(&model, &data, &confinement.json);
     let mut journal = options.shards.open(options.journal.as_deref(), &identity, general)?;
     if let Some(shard) = options.shards.shard(general)? {
-        let work = Shared { loaded: &loaded, set: &set, attacks: &attacks, settings: &settings };
+        let work = Shared { model: &model, set: &set, attacks: &attacks, settings: &settings };
         if !work.run(shard, &mut journal, options, general)? {
             return Ok(());
         }
     }
     let evaluation =
-        run_evaluation(&loaded, &set, &attacks, &settings, general.quiet, journal.as_mut())?;
+        run_evaluation(&model, &set, &attacks, &settings, general.quiet, journal.as_mut())?;
 
-    let mut text = describe(&evaluation, &loaded, &data, general) + &confinement.text;
+    let mut text = describe(&evaluation, &model, &data, general) + &confinement.text;
     if let Some(path) = &options.json {
         let confinement = &confinement.json;
-        let results = results("evaluate", &evaluation, &loaded, &data, general, confinement);
+        let results = results("evaluate", &evaluation, &model, &data, general, confinement);
         write_json(path, &results)?;
     }
     if let Some(path) = &options.csv {
@@ -148,17 +147,23 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
 
 /// Attacks every image of `set`, with progress.
 pub(crate) fn run_evaluation(
-    loaded: &Loaded,
+    model: &Model,
     set: &EvaluationSet,
     attacks: &[AttackSpec],
     settings: &EvaluationOptions,
     quiet: bool,
     journal: Option<&mut Journal>,
 ) -> Outcome<Evaluation> {
-    let frozen = loaded.network.frozen().failed()?;
+    let classifier = model.classifier()?;
     let noted = journal.as_ref().is_some_and(|journal| journal.is_kept());
-    let evaluation =
-        evaluate_with(&frozen, set, attacks, settings, &mut Watcher::new(quiet), journal);
+    let evaluation = evaluate_with(
+        classifier.as_ref(),
+        set,
+        attacks,
+        settings,
+        &mut Watcher::new(quiet),
+        journal,
+    );
     evaluation.map_err(|error| failure(error, noted))
 }
 

@@ -2,18 +2,17 @@
 
 use cure_attacks::Evaluation;
 use cure_data::Dataset;
-use cure_network::Loaded;
 use cure_report::{Cell, Table};
 use serde_json::{Map, Value, json};
 
-use crate::arguments::{General, remark_on};
+use crate::arguments::{General, Model, remark_on};
 use crate::output::provenance;
 
 /// The results as `--json` writes them; `confinement` says where attacks were kept.
 pub(crate) fn results(
     command: &str,
     evaluation: &Evaluation,
-    loaded: &Loaded,
+    model: &Model,
     data: &Dataset,
     general: &General,
     confinement: &Map<String, Value>,
@@ -21,7 +20,7 @@ pub(crate) fn results(
     let remark = remark_on(data).into_iter();
     let warnings: Vec<String> =
         remark.chain(evaluation.warnings.iter().map(ToString::to_string)).collect();
-    let mut results = provenance(command, general, Some(loaded), data);
+    let mut results = provenance(command, general, Some(model), data);
     results.insert("clean".into(), json!(evaluation.clean));
     results.insert("attacks".into(), json!(evaluation.attacks));
     results.insert("warnings".into(), json!(warnings));
@@ -34,7 +33,7 @@ pub(crate) fn results(
 
 pub(super) fn describe(
     evaluation: &Evaluation,
-    loaded: &Loaded,
+    model: &Model,
     data: &Dataset,
     general: &General,
 ) -> String {
@@ -43,11 +42,11 @@ pub(super) fn describe(
     let mut table = Table::new(
         format!(
             "{} on {} {} ({} images), normalisation {}, seed {}",
-            loaded.network.architecture().name(),
+            model.name(),
             data.name(),
             data.split(),
             data.len(),
-            loaded.network.normalization(),
+            model.normalization(),
             general.seed(),
         ),
         ["attack", "accuracy", "of n", "95 % interval", "median |δ|", "forward", "backward", "s"],

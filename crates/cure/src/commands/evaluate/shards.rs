@@ -6,10 +6,9 @@ use clap::Args;
 use cure_attacks::{
     AttackError, AttackSpec, EvaluationOptions, EvaluationSet, Journal, Shard, evaluate_shard,
 };
-use cure_network::Loaded;
 
 use super::{Options, failure};
-use crate::arguments::General;
+use crate::arguments::{General, Model};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::output::print;
 use crate::progress::Watcher;
@@ -107,7 +106,7 @@ fn remove(path: &Path) -> Outcome {
 
 /// An evaluation of which this process does a part.
 pub(super) struct Shared<'a> {
-    pub(super) loaded: &'a Loaded,
+    pub(super) model: &'a Model,
     pub(super) set: &'a EvaluationSet,
     pub(super) attacks: &'a [AttackSpec],
     pub(super) settings: &'a EvaluationOptions,
@@ -133,11 +132,18 @@ impl Shared<'_> {
         for known in ranks.gather(&journal.to_bytes()) {
             journal.extend(&known).failed()?;
         }
-        let frozen = self.loaded.network.frozen().failed()?;
+        let classifier = self.model.classifier()?;
         let (attacks, settings) = (self.attacks, self.settings);
         let mut watcher = Watcher::new(general.quiet);
-        let done =
-            evaluate_shard(&frozen, self.set, attacks, settings, &mut watcher, journal, shard);
+        let done = evaluate_shard(
+            classifier.as_ref(),
+            self.set,
+            attacks,
+            settings,
+            &mut watcher,
+            journal,
+            shard,
+        );
         let stopped = match done {
             Ok(()) => false,
             Err(AttackError::Stopped) => true,

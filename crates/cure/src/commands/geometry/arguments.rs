@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cure_data::Dataset;
-use cure_network::{Loaded, Scale};
+use cure_network::Scale;
 
 use super::operator::Operator;
-use crate::arguments::{DataArguments, ModelArguments};
+use crate::arguments::{DataArguments, Model, ModelArguments};
 use crate::commands::derivatives::{SCALES, parse_word};
 use crate::failure::{Blame, Failure, Outcome};
 
@@ -58,7 +58,7 @@ struct NetworkArguments {
 /// A network under its name in figures.
 pub(super) struct Named {
     pub(super) name: String,
-    pub(super) loaded: Loaded,
+    pub(super) model: Model,
 }
 
 impl Common {
@@ -111,11 +111,11 @@ impl Common {
     pub(super) fn load(&self, files: &[(String, PathBuf)], data: &Dataset) -> Outcome<Vec<Named>> {
         let load = |(name, file): &(String, PathBuf)| {
             let arguments = ModelArguments {
-                weights: file.clone(),
+                weights: Some(file.clone()),
                 model: self.networks.model.clone(),
                 normalize: self.networks.normalize.clone(),
             };
-            Ok(Named { name: name.clone(), loaded: arguments.load(data)? })
+            Ok(Named { name: name.clone(), model: arguments.load(data)? })
         };
         files.iter().map(load).collect()
     }

@@ -2,7 +2,7 @@
 
 use cure_attacks::Shard;
 use cure_data::Dataset;
-use cure_network::{Classifier as _, Scale};
+use cure_network::Scale;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -26,16 +26,16 @@ pub(super) struct NetworkFacts {
 
 impl NetworkFacts {
     pub(super) fn of(named: &Named) -> Outcome<Self> {
-        let frozen = named.loaded.network.frozen().failed()?;
-        let identity = match identity_of(&named.loaded) {
+        let classifier = named.model.classifier()?;
+        let identity = match identity_of(&named.model) {
             Value::Object(identity) => identity,
             _ => Map::new(),
         };
         Ok(Self {
             name: named.name.clone(),
             identity,
-            classes: frozen.classes(),
-            piecewise_linear: frozen.is_piecewise_linear(),
+            classes: classifier.classes(),
+            piecewise_linear: classifier.is_piecewise_linear(),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use cure_attacks::{Journal, Shard};
 use cure_data::Dataset;
 use cure_geometry::GeometryError;
-use cure_network::Frozen;
+use cure_network::Classifier;
 use indicatif::ProgressBar;
 
 use super::arguments::{Common, Named};
@@ -58,8 +58,8 @@ pub(super) fn run<S: Study>(general: &General, common: &Common, mut study: S) ->
 fn check_operator<S: Study>(study: &S, setting: &Setting<'_>) -> Outcome {
     let Some(operator) = study.operator() else { return Ok(()) };
     for network in setting.networks {
-        let frozen = network.loaded.network.frozen().failed()?;
-        operator.open(&setting.losses(network, &frozen, &[0])?, 1).input()?;
+        let classifier = network.model.classifier()?;
+        operator.open(&setting.losses(network, classifier.as_ref(), &[0])?, 1).input()?;
     }
     Ok(())
 }
@@ -110,11 +110,11 @@ fn measure_all<S: Study>(
     let samples: usize = groups.iter().map(Vec::len).sum();
     let bar = progress::bar((samples * setting.networks.len()) as u64, general.quiet);
     for (position, network) in setting.networks.iter().enumerate() {
-        let frozen = network.loaded.network.frozen().failed()?;
+        let classifier = network.model.classifier()?;
         for (place, rows) in groups.iter().enumerate() {
             let place = (position, place);
             if journal.recall::<Record<S::Row>>(place).is_none() {
-                let record = measure(study, setting, network, &frozen, rows, &bar);
+                let record = measure(study, setting, network, classifier.as_ref(), rows, &bar);
                 let record = record.inspect_err(|_| bar.finish_and_clear())?;
                 journal.note(place, &record).failed()?;
             }
@@ -136,7 +136,7 @@ fn measure<S: Study>(
     study: &S,
     setting: &Setting<'_>,
     network: &Named,
-    frozen: &Frozen,
+    classifier: &dyn Classifier,
     rows: &[usize],
     bar: &ProgressBar,
 ) -> Outcome<Record<S::Row>> {
@@ -147,7 +147,7 @@ fn measure<S: Study>(
     if interrupt::asked() {
         return Err(failure(GeometryError::Stopped));
     }
-    let losses = setting.losses(network, frozen, rows)?;
+    let losses = setting.losses(network, classifier, rows)?;
     let still = vec![vec![0.0; losses.dimension()]; rows.len()];
     let all: Vec<usize> = (0..rows.len()).collect();
     let here = losses.at(&all, &still).failed()?;

@@ -3,7 +3,7 @@
 use cure_attacks::Shard;
 use cure_data::Dataset;
 use cure_geometry::Losses;
-use cure_network::{Frozen, Scale};
+use cure_network::{Classifier, Scale};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -150,11 +150,11 @@ impl Setting<'_> {
     pub(super) fn losses<'a>(
         &self,
         network: &Named,
-        frozen: &'a Frozen,
+        classifier: &'a dyn Classifier,
         rows: &[usize],
     ) -> Outcome<Losses<'a>> {
         let batch = self.data.batch(rows).failed()?;
-        let units = self.scale.units(network.loaded.network.normalization());
-        Losses::new(frozen, batch.images, batch.labels, &units, self.batch).failed()
+        let units = self.scale.units(network.model.normalization());
+        Losses::new(classifier, batch.images, batch.labels, &units, self.batch).failed()
     }
 }

@@ -62,12 +62,12 @@ impl Cut {
         }
         let mut largest: f64 = 0.0;
         for network in setting.networks {
-            let frozen = network.loaded.network.frozen().failed()?;
+            let classifier = network.model.classifier()?;
             for row in 0..setting.data.len() {
                 if crate::interrupt::asked() {
                     return Err(Failure::Interrupted("interrupted; nothing was noted yet".into()));
                 }
-                let losses = setting.losses(network, &frozen, &[row])?;
+                let losses = setting.losses(network, classifier.as_ref(), &[row])?;
                 let indices = &setting.data.indices()[row..=row];
                 let found = planes(&losses, indices, &self.attack, setting.seed).failed()?;
                 largest =

@@ -1,0 +1,125 @@
+"""Anybody's network: `cure` on TorchScript modules, beside Foolbox and PyTorch on the same modules.
+
+    scripts/install-torch
+    .venv/bin/pip install torchvision==0.26.0 foolbox==3.3.4
+    scripts/with-torch cargo build --release --features libtorch
+    scripts/with-torch python parity/torchscript.py
+
+For the published ResNet-18, and for torchvision's MobileNetV3-Small with random weights, which `cure` has
+no architecture for: the images that FGSM and PGD-20 leave right under either program, the images on which the
+two differ, and the largest eigenvalue of one image's Hessian, ours by Lanczos' method on double backward
+products, theirs by scipy's `eigsh` on `torch.autograd.functional.hvp` in float64. Exit code 1 where an
+eigenvalue differs by more than 1e-3 of itself or more than 1 % of the outcomes differ.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+import torch
+import torch.nn.functional as F
+
+from attacks import foolbox_run
+from networks import load_cifar10_test, load_published
+
+EPSILON = 1 / 255
+ATTACKS = {
+    "fgsm:norm=linf,eps=1/255,loss=ce-f32": lambda attacks: (
+        attacks.LinfFastGradientAttack(random_start=False)
+    ),
+    "pgd:norm=linf,eps=1/255,steps=20,random-start=false,loss=ce-f32": lambda attacks: (
+        attacks.LinfPGD(rel_stepsize=0.25, steps=20, random_start=False)
+    ),
+}
+
+
+def mobilenet(options):
+    from torchvision.models import mobilenet_v3_small
+
+    torch.manual_seed(0)
+    network = mobilenet_v3_small(num_classes=10)
+    # With the statistics of random images instead of none, so that logits do not vanish.
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.rand(64, 3, 32, 32))
+    return network.eval()
+
+
+def largest_eigenvalue(network, image, label):
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    network, image = network.double(), image.double()[None]
+
+    def product(v):
+        v = torch.from_numpy(numpy.ascontiguousarray(v)).reshape(image.shape)
+        loss = lambda x: F.cross_entropy(network(x), label)
+        return torch.autograd.functional.hvp(loss, image, v)[1].flatten().numpy()
+
+    size = image.numel()
+    operator = LinearOperator((size, size), matvec=product, dtype=numpy.float64)
+    found = eigsh(operator, k=1, which="LA", return_eigenvectors=False)[0]
+    network.float()
+    return float(found)
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def compare(options, name, network, images, labels):
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        folder = Path(folder)
+        module = folder / f"{name}.ts"
+        torch.jit.save(torch.jit.trace(network, images[:2]), module)
+        model = ["--model", f"torchscript:{module}", "--device", options.device, "--quiet"]
+        data = ["--data", f"cifar10:{options.shared}/data/cifar10"]
+        attacks = [part for spec in ATTACKS for part in ("--attack", spec)]
+        command = [options.cure, "evaluate", *model, *data, "--limit", len(images), *attacks]
+        command = [*map(str, command), "--csv", str(folder / "rows.csv")]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        found = rows(folder / "rows.csv")
+        command = [options.cure, "geometry", "profile", "--weights", module, "--model", "torchscript"]
+        command += ["--device", options.device, "--quiet", *data, "--indices", "0..1"]
+        command += ["--operator", "exact", "--top", 1, "--bottom", 0, "--out", folder / "out"]
+        subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
+        eigenvalue = float(rows(folder / "out" / "ends-samples.csv")[0]["eigenvalue"])
+    worst = 0.0
+    for spec, make in ATTACKS.items():
+        points = foolbox_run(make, EPSILON)(network, images, labels)
+        with torch.no_grad():
+            theirs = (network(points).argmax(1) == labels).tolist()
+        ours = [row["verdict"] == "robust" for row in found if row["attack"].startswith(spec[:4])]
+        differ = sum(a != b for a, b in zip(ours, theirs, strict=True))
+        worst = max(worst, differ / len(images))
+        print(f"{name}: {spec}: {sum(ours)}/{len(ours)}, Foolbox {sum(theirs)}, differ {differ}")
+    expected = largest_eigenvalue(network, images[0], labels[:1])
+    off = abs(eigenvalue / expected - 1)
+    print(f"{name}: largest eigenvalue {eigenvalue:.6g}, expected {expected:.6g}, off by {off:.1e}")
+    return worst > 0.01 or off > 1e-3
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cure", default="target/release/cure")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--device", default="torch:cpu")
+    parser.add_argument("--limit", type=int, default=200)
+    options = parser.parse_args()
+    images, labels = load_cifar10_test(options.shared / "data" / "cifar10", options.limit)
+    networks = {
+        "resnet18": load_published("resnet18-pyautoattack", options.shared / "weights"),
+        "mobilenet_v3_small": mobilenet(options),
+    }
+    failed = [compare(options, name, network, images, labels) for name, network in networks.items()]
+    sys.exit(any(failed))
+
+
+if __name__ == "__main__":
+    main()
