@@ -117,9 +117,19 @@ pub fn named_by_environment() -> Result<Option<Device>> {
     let Some(name) = std::env::var_os(DEVICE_VARIABLE).filter(|name| !name.is_empty()) else {
         return Ok(None);
     };
-    let device: Device = name.to_string_lossy().parse()?;
-    device.check()?;
-    Ok(Some(device))
+    let named = || -> Result<Device> {
+        let device: Device = name.to_string_lossy().parse()?;
+        device.check().map(|()| device)
+    };
+    named().map(Some).map_err(|error| match error {
+        TensorError::Argument { value, accepted, .. } => TensorError::Argument {
+            operation: "the environment",
+            argument: DEVICE_VARIABLE,
+            value,
+            accepted,
+        },
+        other => other,
+    })
 }
 
 /// The device of all tensors: what [`use_device`] chose, or else [`DEVICE_VARIABLE`] names, or else the

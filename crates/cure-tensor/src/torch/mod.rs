@@ -57,15 +57,20 @@ pub fn place() -> tch::Device {
 /// What went wrong in an operation that has no way to say so; the next one that has says it.
 static FAILURE: Mutex<Option<TensorError>> = Mutex::new(None);
 
-/// What libtorch says, in a line: what follows is a trace of calls inside it.
+/// What libtorch says, in a line: its message goes on with traces of calls, of TorchScript before the error and
+/// of libtorch after it.
 pub fn reason(cause: &TchError) -> String {
-    cause
-        .to_string()
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or_default()
-        .to_owned()
+    /// Longer ones give advice for Python.
+    const LONGEST: usize = 160;
+    let text = cause.to_string();
+    let of_script = text.lines().rev().find_map(|line| line.trim().strip_prefix("RuntimeError: "));
+    let first = || text.lines().map(str::trim).find(|line| !line.is_empty());
+    let line = of_script.or_else(first).unwrap_or_default();
+    let line = line.strip_prefix("Internal torch error: ").unwrap_or(line);
+    match line.split_once(". ") {
+        Some((sentence, _)) if line.len() > LONGEST => sentence.to_owned(),
+        _ => line.to_owned(),
+    }
 }
 
 /// A failure of ATen in `operation`.
