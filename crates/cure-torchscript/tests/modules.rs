@@ -106,7 +106,8 @@ fn derivatives_are_those_of_the_module() {
 fn what_has_no_second_derivative_is_taken_by_differences() {
     let network = load(&traced("hardsigmoid", same, |x| (x * 0.1).hardsigmoid())).unwrap();
     assert!(!network.is_exact());
-    check_derivatives(&network, 5e-3);
+    // Differences beside differences, of other steps, in f32.
+    check_derivatives(&network, 2e-2);
 }
 
 #[test]
@@ -117,7 +118,8 @@ fn the_normalisation_comes_first() {
     let network = Script::load(&path, Some(normalization), INPUT).unwrap();
     std::fs::remove_file(&path).unwrap();
     let x = pixels(6);
-    let by_hand = x.host().chunks(9).enumerate().flat_map(|(plane, values)| {
+    let values = x.host();
+    let by_hand = values.chunks(9).enumerate().flat_map(|(plane, values)| {
         let (mean, std) = [(0.5, 0.5), (0.25, 2.0)][plane % 2];
         values.iter().map(move |value| (value - mean) / std).collect::<Vec<f32>>()
     });
