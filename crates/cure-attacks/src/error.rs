@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use cure_network::NetworkError;
-use cure_tensor::TensorError;
+use cure_tensor::{OutOfMemory, TensorError};
 use thiserror::Error;
 
 /// Why an attack or an evaluation was refused or ended.
@@ -152,6 +152,16 @@ pub enum AttackError {
     /// The observer asked to stop.
     #[error("stopped before the evaluation was complete")]
     Stopped,
+}
+
+impl OutOfMemory for AttackError {
+    fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Network(error) => error.is_out_of_memory(),
+            Self::Tensor(error) => error.is_out_of_memory(),
+            _ => false,
+        }
+    }
 }
 
 /// What every fallible function of this crate returns.

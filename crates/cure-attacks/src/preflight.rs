@@ -1,7 +1,7 @@
 //! A look at a classifier before any attack: what would make its robust accuracy mean little.
 
 use cure_network::Classifier;
-use cure_tensor::ops;
+use cure_tensor::{Room, ops};
 
 use crate::check;
 use crate::error::{AttackError, Result};
@@ -41,10 +41,17 @@ pub fn preflight(
     if batch == 0 {
         return Err(AttackError::Batch);
     }
-    let mut seen = Seen::default();
-    for rows in sample(set).chunks(batch) {
-        seen.look(classifier, set, rows)?;
-    }
+    look(classifier, set, &Room::new(batch))
+}
+
+/// As [`preflight`](fn@preflight), for as many images at a time as there is memory for.
+pub(crate) fn look(
+    classifier: &dyn Classifier,
+    set: &EvaluationSet,
+    room: &Room,
+) -> Result<Vec<Warning>> {
+    let (mut seen, rows) = (Seen::default(), sample(set));
+    room.pieces(rows.len(), |piece| seen.look(classifier, set, &rows[piece]))?;
     Ok(seen.warnings(classifier.classes()))
 }
 
@@ -83,6 +90,12 @@ impl Seen {
         let images = ops::select(set.images(), rows)?;
         let labels: Vec<usize> = rows.iter().map(|&row| set.labels()[row]).collect();
         let classes = classifier.classes().max(1);
+        let network = classifier.linearize(&images)?;
+        check::logits(classifier, network.logits(), rows.len())?;
+        let (_, residual) = Loss::CrossEntropy.evaluate(network.logits(), &labels)?;
+        let gradients = network.pullback(&residual)?;
+        let predictions = check::predictions(network.logits());
+        drop(network);
         let logits = check::logits_of(classifier, &images)?;
         for _ in 1..RUNS {
             let again = check::logits_of(classifier, &images)?;
@@ -108,11 +121,6 @@ impl Seen {
             self.alike += usize::from(self.first == row);
         }
 
-        let network = classifier.linearize(&images)?;
-        check::logits(classifier, network.logits(), rows.len())?;
-        let (_, residual) = Loss::CrossEntropy.evaluate(network.logits(), &labels)?;
-        let gradients = network.pullback(&residual)?;
-        let predictions = check::predictions(network.logits());
         let length = (gradients.len() / rows.len()).max(1);
         for (gradient, prediction) in gradients.host().chunks_exact(length).zip(predictions) {
             // Where the logits are not finite they are what is said.

@@ -160,6 +160,13 @@ pub enum Warning {
         /// All samples.
         of: usize,
     },
+    /// The device had too little memory for whole batches. Results are the same.
+    SmallerBatches {
+        /// Images a batch, as asked for.
+        asked: usize,
+        /// Images that were taken at a time in the end.
+        taken: usize,
+    },
     /// The loss had not stopped rising when the steps ran out.
     StillRising {
         /// The attack's specification.
@@ -283,6 +290,11 @@ impl fmt::Display for Warning {
                 "{robust} of {of} samples withstand all attacks of ε ≥ 0.5 in ℓ∞, more than chance, \
                  though every image could be made the same grey one; the attacks fail: use stronger \
                  ones"
+            ),
+            Self::SmallerBatches { asked, taken } => write!(
+                out,
+                "the device has too little memory for batches of {asked}; {taken} images were taken at a \
+                 time, to the same results"
             ),
             Self::StillRising { attack, percent } => write!(
                 out,

@@ -7,11 +7,12 @@ use std::ops::ControlFlow;
 
 use common::{Toy, linear, network, predict, set_of, uniform};
 use cure_attacks::{
-    AttackError, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Inside, Norm, Observer,
-    PgdOptions, Progress, Silent, SpsaOptions, Start, Verdict, Warning, evaluate, masking,
+    AttackError, AttackResult, AttackSpec, Evaluation, EvaluationOptions, EvaluationSet, Inside,
+    Norm, Observer, PgdOptions, Progress, Silent, SpsaOptions, Start, Verdict, Warning, evaluate,
+    masking,
 };
-use cure_network::Classifier;
-use cure_tensor::{Tensor, ops};
+use cure_network::{Classifier, Frozen, Linearized};
+use cure_tensor::{Device, Tensor, TensorError, ops};
 
 const INPUT: [usize; 3] = [1, 8, 8];
 
@@ -380,4 +381,72 @@ fn what_masking_cannot_see_is_not_cleared() {
     let found = masking(&stairs, &set, [0, 4], &follower, &looker, &mut Silent, None).unwrap();
     assert_eq!((found.only_by_spsa, found.blind), (6, 0));
     assert!(found.is_suspected);
+}
+
+/// A classifier on a device that has memory for a few images at a time.
+struct Small {
+    inner: Frozen,
+    most: usize,
+}
+
+impl Small {
+    fn fits(&self, images: &Tensor) -> cure_network::Result<()> {
+        let device = Device::TorchCuda(0);
+        match images.shape()[0] <= self.most {
+            true => Ok(()),
+            false => Err(TensorError::OutOfMemory { operation: "convolution", device }.into()),
+        }
+    }
+}
+
+impl Classifier for Small {
+    fn classes(&self) -> usize {
+        self.inner.classes()
+    }
+
+    fn input_shape(&self) -> [usize; 3] {
+        self.inner.input_shape()
+    }
+
+    fn logits(&self, images: &Tensor) -> cure_network::Result<Tensor> {
+        self.fits(images).and_then(|()| Classifier::logits(&self.inner, images))
+    }
+
+    fn linearize<'a>(&'a self, images: &Tensor) -> cure_network::Result<Box<dyn Linearized + 'a>> {
+        self.fits(images).and_then(|()| Classifier::linearize(&self.inner, images))
+    }
+}
+
+#[test]
+fn where_memory_is_small_batches_are_and_results_are_the_same() {
+    let classifier = network();
+    let set = set_of(&classifier, uniform(1, &[40, 1, 8, 8], 0.0, 1.0));
+    let texts = ["fgsm:eps=0.1", "pgd:eps=0.08,steps=8,restarts=2", "deepfool"];
+    let options = |batch| EvaluationOptions {
+        batch,
+        keep_images: true,
+        recheck_rounded: true,
+        ..EvaluationOptions::default()
+    };
+    let with = |classifier: &dyn Classifier, batch| {
+        evaluate(classifier, &set, &specs(&texts), &options(batch), &mut Silent)
+    };
+    let expected = with(&classifier, 5).unwrap();
+    let small = Small { inner: network(), most: 5 };
+    let found = with(&small, 20).unwrap();
+    assert_eq!(found.rows, expected.rows);
+    assert_eq!(found.images, expected.images);
+    let figures = |found: &Evaluation| -> Vec<_> {
+        let figures =
+            |a: &AttackResult| (a.robust, a.forward, a.backward, a.rounded_successes_lost);
+        found.attacks.iter().map(figures).collect()
+    };
+    assert_eq!(figures(&found), figures(&expected));
+    assert!(!expected.warnings.iter().any(|w| matches!(w, Warning::SmallerBatches { .. })));
+    let said = Warning::SmallerBatches { asked: 20, taken: 5 };
+    assert!(found.warnings.contains(&said), "{:?}", found.warnings);
+
+    let none = Small { inner: network(), most: 0 };
+    let error = with(&none, 20).unwrap_err();
+    assert!(error.to_string().contains("torch:cuda:0 has too little free memory"), "{error}");
 }

@@ -1,4 +1,4 @@
-use cure_tensor::TensorError;
+use cure_tensor::{OutOfMemory, TensorError};
 use thiserror::Error;
 
 /// Why a network could not be built, loaded or evaluated.
@@ -65,6 +65,12 @@ pub enum NetworkError {
         /// What is wrong and what is accepted.
         reason: String,
     },
+}
+
+impl OutOfMemory for NetworkError {
+    fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Tensor(error) if error.is_out_of_memory())
+    }
 }
 
 /// What every fallible operation of this crate returns.

@@ -18,12 +18,14 @@ mod device;
 mod error;
 pub mod meter;
 pub mod ops;
+mod room;
 mod tensor;
 #[cfg(feature = "libtorch")]
 pub mod torch;
 
 pub use device::{DEVICE_VARIABLE, Device, device, named_by_environment, use_device};
 pub use error::TensorError;
+pub use room::{OutOfMemory, Room};
 pub use tensor::Tensor;
 
 /// What every fallible operation of this crate returns.

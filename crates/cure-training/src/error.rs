@@ -4,7 +4,7 @@ use cure_attacks::AttackError;
 use cure_data::DataError;
 use cure_network::NetworkError;
 use cure_network::weights::WeightsError;
-use cure_tensor::TensorError;
+use cure_tensor::{Device, OutOfMemory, TensorError};
 use thiserror::Error;
 
 /// Why a training run was refused or stopped. Each message names the value, what is accepted and
@@ -36,6 +36,19 @@ pub enum TrainingError {
         value: String,
         /// The accepted range, or what to write instead.
         accepted: String,
+    },
+    /// The device has too little memory for a step.
+    #[error(
+        "{device} has too little memory for a step of {images} images in {parts} part(s); take a smaller \
+         --batch, or more parts with --accumulate (BatchNorm then sees a part at a time)"
+    )]
+    Memory {
+        /// Where.
+        device: Device,
+        /// Images of the batch.
+        images: usize,
+        /// In how many parts it was taken.
+        parts: usize,
     },
     /// A text that is no schedule.
     #[error("{what} `{text}`: {reason}; accepted are {accepted}")]
@@ -176,6 +189,17 @@ impl TrainingError {
         accepted: impl Into<String>,
     ) -> Self {
         Self::Setting { setting, value: value.to_string(), accepted: accepted.into() }
+    }
+}
+
+impl OutOfMemory for TrainingError {
+    fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Network(error) => error.is_out_of_memory(),
+            Self::Tensor(error) => error.is_out_of_memory(),
+            Self::Attack(error) => error.is_out_of_memory(),
+            _ => false,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use cure_network::Classifier;
-use cure_tensor::{Tensor, ops};
+use cure_tensor::{Room, Tensor, ops};
 use serde::{Deserialize, Serialize};
 
 use super::inside::Watched;
@@ -38,6 +38,8 @@ pub(super) struct Attacking<'a> {
     pub(super) set: &'a EvaluationSet,
     pub(super) spec: &'a AttackSpec,
     pub(super) options: &'a EvaluationOptions,
+    /// For how many images at a time there is memory.
+    pub(super) room: &'a Room,
 }
 
 impl Attacking<'_> {
@@ -122,9 +124,24 @@ impl Attacking<'_> {
 
     /// Attacks the images at `rows`; gives what may be said of each, and the attacked images.
     fn batch(&self, rows: &[usize], observer: &mut dyn Observer) -> Result<(Record, Tensor)> {
+        let mut pieces =
+            self.room.pieces(rows.len(), |piece| self.piece(&rows[piece], observer))?.into_iter();
+        let Some((mut record, mut images)) = pieces.next() else {
+            return self.piece(rows, observer);
+        };
+        for (other, attacked) in pieces {
+            record.outcomes.extend(other.outcomes);
+            record.tally.add(&other.tally);
+            images = ops::concatenate(&[&images, &attacked])?;
+        }
+        Ok((record, images))
+    }
+
+    /// As [`Self::batch`], all at once.
+    fn piece(&self, rows: &[usize], observer: &mut dyn Observer) -> Result<(Record, Tensor)> {
         /// Rounding of single-precision pixels at the border of the ball.
         const ROUNDING: f64 = 1e-6;
-        let Self { classifier, set, spec, options } = *self;
+        let Self { classifier, set, spec, options, .. } = *self;
         let started = Instant::now();
         let part = set.select(rows)?;
         let spec = &part.confine(spec)?;

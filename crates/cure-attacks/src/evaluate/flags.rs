@@ -2,6 +2,7 @@
 //! other afterwards (Athalye et al. 2018; Carlini et al. 2019).
 
 use cure_network::Classifier;
+use cure_tensor::Room;
 use serde::{Deserialize, Serialize};
 
 use super::{EvaluationSet, SampleRow, Verdict};
@@ -9,7 +10,7 @@ use crate::adversarial::Adversarial;
 use crate::attack::AttackSpec;
 use crate::epsilon::{Epsilon, Norm};
 use crate::error::Result;
-use crate::preflight::preflight;
+use crate::preflight;
 use crate::registry::{Kind, Knowledge};
 use crate::warning::Warning;
 
@@ -30,14 +31,14 @@ pub(super) fn before(
     classifier: &dyn Classifier,
     set: &EvaluationSet,
     attacks: &[AttackSpec],
-    batch: usize,
+    room: &Room,
 ) -> Result<Vec<Warning>> {
     if attacks.is_empty() {
         return Ok(Vec::new());
     }
     // Attacks that need more classes than there are have been refused by name.
     let compares_logits = |spec: &AttackSpec| spec.to_string().contains("loss=dlr");
-    let mut warnings = preflight(classifier, set, batch)?;
+    let mut warnings = preflight::look(classifier, set, room)?;
     warnings.retain(|warning| match warning {
         Warning::ConstantLogits { .. } | Warning::NonFiniteLogits { .. } => false,
         Warning::FewClasses { .. } => attacks.iter().any(compares_logits),

@@ -13,7 +13,7 @@ mod set;
 mod tally;
 
 use cure_network::Classifier;
-use cure_tensor::ops;
+use cure_tensor::{Room, ops};
 
 use crate::attack::AttackSpec;
 use crate::check;
@@ -97,11 +97,12 @@ pub fn evaluate_with(
 ) -> Result<Evaluation> {
     check_arguments(classifier, set, attacks, options)?;
     let mut warnings: Vec<Warning> = attacks.iter().flat_map(|attack| attack.warnings()).collect();
+    let room = Room::new(options.batch);
     if options.preflight {
-        warnings.extend(flags::before(classifier, set, attacks, options.batch)?);
+        warnings.extend(flags::before(classifier, set, attacks, &room)?);
     }
     let mut reporter = Reporter::new(observer, attacks.len() + 1);
-    let clean = classify_clean(classifier, set, options.batch, &mut reporter, &mut warnings)?;
+    let clean = classify_clean(classifier, set, &room, &mut reporter, &mut warnings)?;
     let correct = correct_rows(set, &clean);
     let mut rows: Vec<SampleRow> = (0..set.len())
         .map(|row| SampleRow {
@@ -115,7 +116,7 @@ pub fn evaluate_with(
     let (mut results, mut images, mut ran) = (Vec::new(), Vec::new(), Vec::new());
     for (position, spec) in attacks.iter().enumerate() {
         reporter.stage(&spec.to_string(), correct.len())?;
-        let attacking = Attacking { classifier, set, spec, options };
+        let attacking = Attacking { classifier, set, spec, options, room: &room };
         let run =
             attacking.run(position, &correct, &clean, &mut reporter, journal.as_deref_mut())?;
         warnings.extend(run.tally.warnings(spec, correct.len()));
@@ -126,6 +127,8 @@ pub fn evaluate_with(
         rows.iter_mut().zip(run.outcomes).for_each(|(row, outcome)| row.attacks.push(outcome));
         images.extend(run.images);
     }
+    let reduced = |taken| Warning::SmallerBatches { asked: options.batch, taken };
+    warnings.extend(room.reduced().map(reduced));
     warnings.extend(flags::after(&ran, &rows, classifier.classes(), set.region().is_some()));
     Ok(Evaluation {
         clean: Accuracy::new(correct.len(), set.len()),
@@ -154,11 +157,12 @@ pub fn evaluate_shard(
 ) -> Result<()> {
     check_arguments(classifier, set, attacks, options)?;
     let mut reporter = Reporter::new(observer, attacks.len() + 1);
-    let clean = classify_clean(classifier, set, options.batch, &mut reporter, &mut Vec::new())?;
+    let room = Room::new(options.batch);
+    let clean = classify_clean(classifier, set, &room, &mut reporter, &mut Vec::new())?;
     let correct = correct_rows(set, &clean);
     for (position, spec) in attacks.iter().enumerate() {
         reporter.stage(&spec.to_string(), correct.len())?;
-        let attacking = Attacking { classifier, set, spec, options };
+        let attacking = Attacking { classifier, set, spec, options, room: &room };
         attacking.shard(position, &correct, &mut reporter, journal, shard)?;
     }
     Ok(())
@@ -191,7 +195,7 @@ fn correct_rows(set: &EvaluationSet, clean: &[Option<usize>]) -> Vec<usize> {
 fn classify_clean(
     classifier: &dyn Classifier,
     set: &EvaluationSet,
-    batch: usize,
+    room: &Room,
     reporter: &mut Reporter<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Option<usize>>> {
@@ -199,9 +203,9 @@ fn classify_clean(
     let (mut predictions, mut right) = (Vec::with_capacity(set.len()), 0);
     let mut first: Option<Vec<f32>> = None;
     let (mut constant, mut tied) = (true, 0);
-    let all: Vec<usize> = (0..set.len()).collect();
-    for rows in all.chunks(batch) {
-        let logits = classifier.logits(&ops::select(set.images(), rows)?)?;
+    room.pieces(set.len(), |rows| {
+        let rows: Vec<usize> = rows.collect();
+        let logits = classifier.logits(&ops::select(set.images(), &rows)?)?;
         check::logits(classifier, &logits, rows.len())?;
         for (logits, prediction) in
             logits.host().chunks_exact(classifier.classes()).zip(check::predictions(&logits))
@@ -215,8 +219,8 @@ fn classify_clean(
             right += usize::from(prediction == Some(set.labels()[predictions.len()]));
             predictions.push(prediction);
         }
-        reporter.advance(rows.len(), right)?;
-    }
+        reporter.advance(rows.len(), right)
+    })?;
     let of = set.len();
     // Of one image nothing can be said: its logits are always the same.
     if constant && of > 1 {

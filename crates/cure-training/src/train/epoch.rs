@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use cure_data::{Batch, Dataset, epoch_order};
 use cure_network::{Gradients, Ranks};
-use cure_tensor::Tensor;
+use cure_tensor::{OutOfMemory, Tensor};
 
 use crate::accumulate;
 use crate::checkpoint::{Checkpoint, EpochSums, Position};
 use crate::clipping;
 use crate::config::TrainingConfig;
-use crate::error::Result;
+use crate::error::{Result, TrainingError};
 use crate::objective::{Objective, SampleStreams, StepOutcome};
 use crate::observer::{Control, Event, Observer};
 use crate::optimizer::Rates;
@@ -169,7 +169,15 @@ impl Trainer<'_> {
         let at = &self.config.values_of(epoch, step, steps);
         let is_lazy = self.config.is_lazy(epoch, step, steps);
         let (network, parts) = (&mut self.now.moment.network, self.config.accumulate);
-        let outcome = accumulate::step(objective, network, batch, parts, at, streams, points)?;
+        let outcome = accumulate::step(objective, network, batch, parts, at, streams, points);
+        let outcome = outcome.map_err(|error| match error.is_out_of_memory() {
+            true => TrainingError::Memory {
+                device: cure_tensor::device(),
+                images: batch.labels.len(),
+                parts,
+            },
+            false => error,
+        })?;
         let outcome = ranks::whole(outcome, network.ranks())?;
         if let Some(what) = not_finite(&outcome) {
             return Err(self.diverged(what, at, rates.all));

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use cure_attacks::{Journal, Shard};
 use cure_data::Dataset;
-use cure_geometry::GeometryError;
+use cure_geometry::{GeometryError, Losses};
 use cure_network::Classifier;
+use cure_tensor::OutOfMemory;
 use indicatif::ProgressBar;
 
 use super::arguments::{Common, Named};
@@ -59,7 +60,7 @@ fn check_operator<S: Study>(study: &S, setting: &Setting<'_>) -> Outcome {
     let Some(operator) = study.operator() else { return Ok(()) };
     for network in setting.networks {
         let classifier = network.model.classifier()?;
-        operator.open(&setting.losses(network, classifier.as_ref(), &[0])?, 1).input()?;
+        operator.open(&setting.losses(network, classifier.as_ref(), &[0], 1)?, 1).input()?;
     }
     Ok(())
 }
@@ -147,10 +148,28 @@ fn measure<S: Study>(
     if interrupt::asked() {
         return Err(failure(GeometryError::Stopped));
     }
-    let losses = setting.losses(network, classifier, rows)?;
+    let mut batch = setting.batch;
+    let samples = loop {
+        let losses = setting.losses(network, classifier, rows, batch)?;
+        match measured(study, setting, losses, rows, bar) {
+            // Its results are of the samples, whatever the batch.
+            Err(error) if batch > 1 && error.is_out_of_memory() => batch = batch.div_ceil(2),
+            found => break found.map_err(failure)?,
+        }
+    };
+    Ok(Record { samples, seconds: start.elapsed().as_secs_f64() })
+}
+
+fn measured<S: Study>(
+    study: &S,
+    setting: &Setting<'_>,
+    losses: Losses<'_>,
+    rows: &[usize],
+    bar: &ProgressBar,
+) -> cure_geometry::Result<Vec<Entry<S::Row>>> {
     let still = vec![vec![0.0; losses.dimension()]; rows.len()];
     let all: Vec<usize> = (0..rows.len()).collect();
-    let here = losses.at(&all, &still).failed()?;
+    let here = losses.at(&all, &still)?;
     let unfit = |((&predicted, &label), loss): ((&usize, &usize), &f64)| match loss.is_finite() {
         false => Some("logits not finite"),
         true => (predicted != label).then_some("misclassified"),
@@ -165,7 +184,7 @@ fn measure<S: Study>(
         }
         !interrupt::asked()
     };
-    let found = study.measure(&group, &mut proceed).map_err(failure)?;
+    let found = study.measure(&group, &mut proceed)?;
     let entry = |(row, found): (usize, Measured<S::Row>)| Entry {
         index: group.indices[row],
         label: labels[row],
@@ -173,6 +192,5 @@ fn measure<S: Study>(
         loss: Some(here.losses[row]).filter(|loss: &f64| loss.is_finite()),
         found,
     };
-    let samples = found.into_iter().enumerate().map(entry).collect();
-    Ok(Record { samples, seconds: start.elapsed().as_secs_f64() })
+    Ok(found.into_iter().enumerate().map(entry).collect())
 }

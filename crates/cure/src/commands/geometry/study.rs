@@ -146,15 +146,16 @@ pub(super) fn groups(samples: usize, shard: Shard, size: usize) -> Vec<Vec<usize
 }
 
 impl Setting<'_> {
-    /// The losses of some samples.
+    /// The losses of some samples, `batch` images at a time.
     pub(super) fn losses<'a>(
         &self,
         network: &Named,
         classifier: &'a dyn Classifier,
         rows: &[usize],
+        batch: usize,
     ) -> Outcome<Losses<'a>> {
-        let batch = self.data.batch(rows).failed()?;
+        let images = self.data.batch(rows).failed()?;
         let units = self.scale.units(network.model.normalization());
-        Losses::new(classifier, batch.images, batch.labels, &units, self.batch).failed()
+        Losses::new(classifier, images.images, images.labels, &units, batch).failed()
     }
 }

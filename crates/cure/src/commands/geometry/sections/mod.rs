@@ -67,7 +67,7 @@ impl Cut {
                 if crate::interrupt::asked() {
                     return Err(Failure::Interrupted("interrupted; nothing was noted yet".into()));
                 }
-                let losses = setting.losses(network, classifier.as_ref(), &[row])?;
+                let losses = setting.losses(network, classifier.as_ref(), &[row], setting.batch)?;
                 let indices = &setting.data.indices()[row..=row];
                 let found = planes(&losses, indices, &self.attack, setting.seed).failed()?;
                 largest =
