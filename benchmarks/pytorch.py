@@ -1,4 +1,4 @@
-"""PyTorch and the libraries on top of it, on the CPU: the rivals of `cure bench`.
+"""PyTorch and the libraries on top of it, on the CPU or a GPU: the rivals of `cure bench`.
 
     pip install -r benchmarks/requirements.txt
     python benchmarks/pytorch.py --check      # all forms of a CURE step give the same gradients
@@ -267,7 +267,7 @@ def deepfool_loop(network, x, labels, steps=50, overshoot=0.02, candidates=10):
     """Foolbox's iteration; images leave the batch as they are fooled."""
     rivals = forward(network, x, labels).argsort(1, descending=True)[:, 1:candidates]
     found, solved = x.clone(), torch.zeros_like(labels, dtype=torch.bool)
-    rows, points, total = torch.arange(len(x)), x, torch.zeros_like(x)
+    rows, points, total = torch.arange(len(x), device=x.device), x, torch.zeros_like(x)
     for _ in range(steps):
         point = points.detach().requires_grad_(True)
         logits = network(point)
@@ -280,7 +280,7 @@ def deepfool_loop(network, x, labels, steps=50, overshoot=0.02, candidates=10):
         sizes = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients], 1)
         distances = gaps.abs() / (sizes + 1e-8)
         nearest = distances.argmin(1)
-        slots = torch.arange(len(rows))
+        slots = torch.arange(len(rows), device=x.device)
         normal = torch.stack(gradients)[nearest, slots]
         scale = (distances[slots, nearest] + 1e-4) / (sizes[slots, nearest] + 1e-8)
         total[rows] += scale[:, None, None, None] * normal
@@ -297,7 +297,8 @@ def deepfool_loop(network, x, labels, steps=50, overshoot=0.02, candidates=10):
 def foolbox_attack(network, attack, epsilon):
     import foolbox
 
-    model = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
+    device = next(network.parameters()).device
+    model = foolbox.PyTorchModel(network, bounds=(0, 1), device=device)
     attack = attack(foolbox.attacks)
 
     def run(_, x, labels):
@@ -404,16 +405,29 @@ def forget_peak():
         pass
 
 
+def device_of(job):
+    """Where `cure` calls it cpu, torch:cpu or torch:cuda:INDEX."""
+    return torch.device(job["device"].removeprefix("torch:"))
+
+
 def timed(job, once):
     """Runs once to warm up, which may compile, and then as often as asked."""
     baseline = memory_mib()
-    once()
+    automatic = torch.autocast(device_of(job).type, torch.bfloat16, job["precision"] == "bf16")
+
+    def once_there():
+        with automatic:
+            once()
+        if device_of(job).type == "cuda":
+            torch.cuda.synchronize()
+
+    once_there()
     if job["compile"]:
         forget_peak()
     milliseconds = []
     for _ in range(job["repeats"]):
         start = time.perf_counter()
-        once()
+        once_there()
         milliseconds.append(1e3 * (time.perf_counter() - start))
     return {"ms": milliseconds, "baseline_mib": baseline}
 
@@ -450,7 +464,7 @@ def read_images(job):
     from safetensors.torch import load_file
 
     found = load_file(job["images"])
-    return found["images"], found["labels"].long()
+    return found["images"].to(device_of(job)), found["labels"].long().to(device_of(job))
 
 
 def read_cifar10(folder, checked):
@@ -537,6 +551,9 @@ def measure(job):
     row = job["row"]
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = job["precision"] == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = job["precision"] == "tf32"
     if row == "data-loading":
         checked = job["form"] == "as torchvision"
         return timed(job, lambda: read_cifar10(job["source"], checked))
@@ -544,13 +561,14 @@ def measure(job):
         meta = job["form"] != "torch.load"
         return timed(job, lambda: load_checkpoint(job, meta))
     if row == "first-image":
-        forward(load_checkpoint(job, meta=True), read_images(job)[0], None).argmax(1).tolist()
+        network = load_checkpoint(job, meta=True).to(device_of(job))
+        forward(network, read_images(job)[0], None).argmax(1).tolist()
         return {}
     from safetensors.torch import load_file
 
     layout = torch.channels_last if job["layout"] == "channels-last" else torch.contiguous_format
     network = load_state(make(job["model"]), load_file(job["network"]))
-    model = Normalized(network, job["mean"], job["std"]).to(memory_format=layout)
+    model = Normalized(network, job["mean"], job["std"]).to(device_of(job), memory_format=layout)
     x, labels = read_images(job)
     x = x.to(memory_format=layout)
     if job["double"]:
@@ -582,6 +600,7 @@ def versions():
         "foolbox": version("foolbox"),
         "torchattacks": version("torchattacks"),
         "compiler": compiler,
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
 
 

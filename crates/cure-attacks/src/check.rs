@@ -28,7 +28,7 @@ pub(crate) fn pixels(images: &Tensor) -> Result<Tensor> {
     if values.iter().all(|value| (0.0..=1.0).contains(value)) {
         return Ok(images.clone());
     }
-    Ok(ops::map(images.clone(), |value| value.clamp(0.0, 1.0)))
+    Ok(ops::clamp(images.clone(), 0.0, 1.0))
 }
 
 /// One label for each image, each a class.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use crate::{Result, TensorError};
+use crate::{Precision, Result, TensorError};
 
 /// A place for tensors, and the engine that computes there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Device {
 /// The environment variable that names the device where nothing else does.
 pub const DEVICE_VARIABLE: &str = "CURE_DEVICE";
 
-static CHOSEN: OnceLock<Device> = OnceLock::new();
+static CHOSEN: OnceLock<(Device, Precision)> = OnceLock::new();
 
 impl Device {
     /// Whether libtorch computes there.
@@ -86,26 +86,28 @@ impl fmt::Display for Device {
     }
 }
 
-/// Puts all tensors of the process on this device, where `threads` may work on one operation: for libtorch;
-/// the CPU's operations are shared by the rayon pool that they are called in.
+/// Puts all tensors of the process on this device, which multiplies in this precision, and where `threads` may
+/// work on one operation: for libtorch; the CPU's operations are shared by the rayon pool that they are called
+/// in.
 ///
 /// # Errors
-/// If [`Device::check`] refuses it, or there are tensors, or a choice, already.
-pub fn use_device(device: Device, threads: usize) -> Result<()> {
+/// If [`Device::check`] or [`Precision::check`] refuses it, or there are tensors, or a choice, already.
+pub fn use_device(device: Device, precision: Precision, threads: usize) -> Result<()> {
     device.check()?;
+    precision.check(device)?;
     #[cfg(feature = "libtorch")]
     crate::torch::use_threads(threads);
     #[cfg(not(feature = "libtorch"))]
     let _ = threads;
-    let chosen = *CHOSEN.get_or_init(|| device);
-    if chosen == device {
+    let (chosen, with) = *CHOSEN.get_or_init(|| ready(device, precision));
+    if (chosen, with) == (device, precision) {
         return Ok(());
     }
     Err(TensorError::Argument {
         operation: "use_device",
         argument: "the device",
-        value: device.to_string(),
-        accepted: format!("one choice, before the first tensor; it is {chosen}"),
+        value: format!("{device} in {precision}"),
+        accepted: format!("one choice, before the first tensor; it is {chosen} in {with}"),
     })
 }
 
@@ -135,7 +137,38 @@ pub fn named_by_environment() -> Result<Option<Device>> {
 /// The device of all tensors: what [`use_device`] chose, or else [`DEVICE_VARIABLE`] names, or else the
 /// CPU.
 pub fn device() -> Device {
-    *CHOSEN.get_or_init(|| named_by_environment().ok().flatten().unwrap_or_default())
+    chosen().0
+}
+
+/// What its convolutions multiply in: what [`use_device`] chose, or else `f32`.
+pub fn precision() -> Precision {
+    chosen().1
+}
+
+fn chosen() -> (Device, Precision) {
+    let default = || named_by_environment().ok().flatten().unwrap_or_default();
+    *CHOSEN.get_or_init(|| ready(default(), Precision::default()))
+}
+
+/// Waits until the device has done all it was asked for: for those who look at the clock.
+///
+/// # Errors
+/// If the device has failed meanwhile.
+pub fn wait() -> Result<()> {
+    #[cfg(feature = "libtorch")]
+    if let Device::TorchCuda(index) = device() {
+        return crate::torch::wait(index);
+    }
+    Ok(())
+}
+
+/// The choice, once libtorch knows of it: on GPUs its own default is TF32.
+fn ready(device: Device, precision: Precision) -> (Device, Precision) {
+    #[cfg(feature = "libtorch")]
+    if device.is_torch() {
+        crate::torch::allow_tf32(precision == Precision::Tf32);
+    }
+    (device, precision)
 }
 
 #[cfg(test)]

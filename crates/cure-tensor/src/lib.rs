@@ -18,13 +18,17 @@ mod device;
 mod error;
 pub mod meter;
 pub mod ops;
+mod precision;
 mod room;
 mod tensor;
 #[cfg(feature = "libtorch")]
 pub mod torch;
 
-pub use device::{DEVICE_VARIABLE, Device, device, named_by_environment, use_device};
+pub use device::{
+    DEVICE_VARIABLE, Device, device, named_by_environment, precision, use_device, wait,
+};
 pub use error::TensorError;
+pub use precision::Precision;
 pub use room::{OutOfMemory, Room};
 pub use tensor::Tensor;
 

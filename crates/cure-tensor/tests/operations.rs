@@ -256,6 +256,35 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn what_is_kept_from_step_to_step(shape in shapes(), seed: u64) {
+        let (a, b) = (integers(&shape, seed), integers(&shape, seed ^ 1));
+        let moved = ops::towards(&a, &b, 0.25).unwrap();
+        let mean = ops::running_mean(&a, &b, 0.9, 0.125).unwrap();
+        let square = ops::running_square(&a, &b, 0.75, 0.5).unwrap();
+        let positive = ops::running_square(&a, &a, 0.0, 1.0).unwrap();
+        let step = ops::over_root(&b, &positive, [2.0, 0.5, 0.25]).unwrap();
+        let cut = ops::clamp(a.clone(), -1.5, 1.0);
+        for (i, (&a, &b)) in a.host().iter().zip(b.host().iter()).enumerate() {
+            let (x, y) = (f64::from(a), f64::from(b));
+            for (found, expected) in [
+                (&moved, 0.75 * x + 0.25 * y),
+                (&mean, 0.9 * x + 0.125 * y),
+                (&square, 0.75 * x + 0.5 * y * y),
+                (&step, 2.0 * y / (0.5 * x.abs() + 0.25)),
+                (&cut, x.clamp(-1.5, 1.0)),
+            ] {
+                let found = f64::from(found.host()[i]);
+                prop_assert!((found - expected).abs() <= 1e-6 * (1.0 + expected.abs()), "{found} {expected}");
+            }
+        }
+        let other = Tensor::zeros(&[1]);
+        if shape != [1; 4] {
+            prop_assert!(ops::towards(&a, &other, 0.5).is_err());
+            prop_assert!(ops::over_root(&a, &other, [1.0; 3]).is_err());
+        }
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Average {
                 let reason = "the average is of a network with fewer tensors".into();
                 return Err(TrainingError::Optimizer { reason });
             };
-            let moved = ops::zip_map(average, weight, |a, w| a + take * (w - a))?;
+            let moved = ops::towards(average, weight, take)?;
             self.network.set_tensor(position, moved)?;
         }
         self.updates += 1;

@@ -216,17 +216,17 @@ impl Optimizer {
                 let g = decayed(weight_decay)?;
                 let [keep, keep_square] = betas.map(|beta| beta as f32);
                 let [take, take_square] = betas.map(|beta| (1.0 - beta) as f32);
-                *mean = ops::zip_map(mean, &g, |m, g| keep * m + take * g)?;
-                *square = ops::zip_map(square, &g, |v, g| keep_square * v + take_square * g * g)?;
+                *mean = ops::running_mean(mean, &g, keep, take)?;
+                *square = ops::running_square(square, &g, keep_square, take_square)?;
                 let correction = betas.map(|beta| 1.0 - beta.powf(self.steps as f64));
                 let scale = (1.0 / correction[0]) as f32;
                 let root = correction[1].sqrt().recip() as f32;
                 let epsilon = epsilon as f32;
-                ops::zip_map(mean, square, |m, v| scale * m / (v.sqrt() * root + epsilon))?
+                ops::over_root(mean, square, [scale, root, epsilon])?
             }
             (OptimizerOptions::Sgd { momentum, nesterov, weight_decay }, [velocity]) => {
                 let (g, momentum) = (decayed(weight_decay)?, momentum as f32);
-                *velocity = ops::zip_map(velocity, &g, |v, g| momentum * v + g)?;
+                *velocity = ops::running_mean(velocity, &g, momentum, 1.0)?;
                 match nesterov {
                     true => ops::axpy(momentum, velocity, g)?,
                     false => velocity.clone(),

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cure_network::{Architecture, Classifier, Network, Normalization};
 use cure_tensor::Tensor;
 use cure_tensor::meter::{self, Record};
-use cure_training::{BatchNormMode, CureOptions, EpochValues, Objective, SampleStreams};
+use cure_training::{
+    Average, BatchNormMode, CureOptions, EpochValues, Objective, Optimizer, OptimizerOptions,
+    SampleStreams,
+};
 
 const BATCH: usize = 4;
 
@@ -250,4 +253,34 @@ fn every_layer_takes_its_path() {
     let [record, _] = steps("resnet18", &Objective::default(), 1);
     let gradients = record.entries.iter().filter(|e| e.operation == "convolution_weight_gradient");
     assert_eq!(gradients.filter(|entry| entry.path == "transformed").count(), 16);
+}
+
+/// On a device weights, gradients, images and activations stay where they are: what the host sees of a step is
+/// numbers for each channel, sample and class.
+#[test]
+fn a_step_on_a_device_brings_little_to_the_host() {
+    if !cure_tensor::device().is_torch() {
+        return eprintln!("skipped: there is no device but the host");
+    }
+    let _counting = COUNTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut network = network("resnet20");
+    let parameters: usize = network.tensors().iter().map(Tensor::len).sum();
+    let images = images();
+    for objective in
+        [Objective::default(), cure(BatchNormMode::Eval, false), cure(BatchNormMode::Train, false)]
+    {
+        let mut optimizer = Optimizer::new(OptimizerOptions::default(), &network).unwrap();
+        let mut average = Average::new(network.clone());
+        let (_, record) = meter::record(|| {
+            let streams = SampleStreams { seed: 0, epoch: 0, indices: &[0, 1, 2, 3] };
+            let at = EpochValues { h: 0.6, gamma: 0.8 };
+            let labels = [0, 1, 2, 3];
+            let found = objective.step(&mut network, &images, &labels, &at, &streams).unwrap();
+            optimizer.step(&mut network, &found.gradients, 1e-3).unwrap();
+            average.update(&network, 0.999).unwrap();
+        });
+        let share = record.read_back as f64 / parameters as f64;
+        assert!(share < 0.1, "{} values of {parameters}", record.read_back);
+        assert!(record.read_back > 0);
+    }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use cure_data::Dataset;
+use cure_tensor::Precision;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -50,6 +51,9 @@ pub(crate) fn provenance(
     head.insert("command".into(), command.into());
     head.insert("seed".into(), general.seed().into());
     head.insert("device".into(), json!(cure_tensor::device().to_string()));
+    if cure_tensor::precision() != Precision::F32 {
+        head.insert("precision".into(), cure_tensor::precision().to_string().into());
+    }
     if general.plain_sums {
         head.insert("plain_sums".into(), true.into());
     }

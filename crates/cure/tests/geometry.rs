@@ -267,6 +267,9 @@ fn what_does_not_belong_together_is_not_merged() {
 /// A journal cut in the middle of a line is what a killed process leaves.
 #[test]
 fn a_killed_measurement_goes_on_to_the_same_result() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!("skipped: the same bits in every run are a promise of the CPU engine");
+    }
     for command in
         ["profile --limit 9", "frobenius --limit 40 --draws 4", "boundary --limit 3 --points 9"]
     {
@@ -285,6 +288,9 @@ fn a_killed_measurement_goes_on_to_the_same_result() {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_measurement_keeps_its_journal() {
+    if cure_tensor::device().is_torch() {
+        return eprintln!("skipped: the same bits in every run are a promise of the CPU engine");
+    }
     use std::process::{Command, Stdio};
     let command = "profile --limit 60 --h 0.2";
     let out = TempDir::new().unwrap();

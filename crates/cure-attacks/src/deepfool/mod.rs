@@ -90,7 +90,7 @@ pub fn deepfool(
         if rows.is_empty() {
             break;
         }
-        let judged = ops::map(points.clone(), |pixel| pixel.clamp(0.0, 1.0));
+        let judged = ops::clamp(points.clone(), 0.0, 1.0);
         let logits = check::logits_of(classifier, &judged)?;
         forward += rows.len() as u64;
         let met = nearest.judge(&rows, &judged, &logits);

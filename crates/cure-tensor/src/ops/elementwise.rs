@@ -4,7 +4,7 @@ use super::parallel::over_pieces;
 use crate::buffer::Buffer;
 use crate::{Result, Tensor, TensorError};
 
-fn same_shape(operation: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
+pub(super) fn same_shape(operation: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
     if a.shape() == b.shape() {
         Ok(())
     } else {
@@ -53,8 +53,7 @@ pub fn add(a: Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the shapes differ.
 pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    same_shape("subtract", a, b)?;
-    on_torch!(subtract(a, b));
+    zip_on_torch!(a, b, subtract(a, b));
     zip_map(a, b, |a, b| a - b)
 }
 
@@ -62,6 +61,12 @@ pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 pub fn scale(factor: f32, x: Tensor) -> Tensor {
     on_torch!(scale(factor, &x));
     map(x, |value| factor * value)
+}
+
+/// Each element cut to [low, high]; NaN stays.
+pub fn clamp(x: Tensor, low: f32, high: f32) -> Tensor {
+    on_torch!(clamp(&x, low, high));
+    map(x, |value| value.clamp(low, high))
 }
 
 /// `a·x + y`, in the memory of `y` when nobody shares it.

@@ -13,6 +13,15 @@ macro_rules! on_torch {
     };
 }
 
+/// The same for operations on two tensors of one shape.
+macro_rules! zip_on_torch {
+    ($a:expr, $b:expr, $name:ident($($argument:expr),* $(,)?)) => {
+        let _running = crate::meter::operation(stringify!($name));
+        super::elementwise::same_shape(stringify!($name), $a, $b)?;
+        on_torch!($name($($argument),*));
+    };
+}
+
 mod activation;
 mod channel;
 mod convolution;
@@ -21,6 +30,7 @@ mod layout;
 mod machine;
 mod parallel;
 mod pooling;
+mod running;
 mod sample;
 mod softmax;
 
@@ -29,7 +39,7 @@ pub use channel::{ChannelSum, channel_combination, channel_moments, channel_sums
 pub use convolution::{
     Epilogue, Kernel, Window, convolution, convolution_input_gradient, convolution_weight_gradient,
 };
-pub use elementwise::{add, axpy, map, scale, subtract, zip_map};
+pub use elementwise::{add, axpy, clamp, map, scale, subtract, zip_map};
 pub use layout::{channel_major, concatenate, flatten, sample_major, select, unflatten};
 pub(crate) use machine::vectorised;
 pub use machine::{Vectors, takes_plain_sums, use_plain_sums, use_vectors};
@@ -39,6 +49,7 @@ pub use pooling::{
     average_pool, average_pool_transpose, global_average, global_average_transpose, subsample,
     subsample_transpose,
 };
+pub use running::{over_root, running_mean, running_square, towards};
 pub use sample::{
     direction_of_sign, normalised, perturb, sample_dot, sample_l1, sample_l2, sample_linf,
     scale_samples,

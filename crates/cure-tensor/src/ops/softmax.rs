@@ -32,6 +32,7 @@ fn probabilities_into(logits: &[f32], out: &mut [f64]) -> f64 {
 pub fn softmax(logits: &Tensor) -> Result<Tensor> {
     let _running = crate::meter::operation("softmax");
     let [n, k] = logits.dims("softmax", "[N, K]")?;
+    on_torch!(softmax(logits));
     let mut output = Vec::with_capacity(n * k);
     let mut row = vec![0.0; k];
     for logits in logits.cpu().chunks_exact(k.max(1)) {
@@ -62,6 +63,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[usize]) -> Result<CrossEntropy> 
             accepted: format!("0..{k}"),
         });
     }
+    on_torch!(cross_entropy(logits, labels));
     let (mut losses, mut row) = (Vec::with_capacity(n), vec![0.0; k]);
     let (mut residual, mut probabilities) = (Vec::with_capacity(n * k), Vec::with_capacity(n * k));
     for (logits, &label) in logits.cpu().chunks_exact(k).zip(labels) {
@@ -98,6 +100,7 @@ pub fn softmax_covariance(probabilities: &Tensor, v: &Tensor) -> Result<Tensor> 
     if v.shape() != [n, k] {
         return Err(TensorError::shape("softmax_covariance", format!("[{n}, {k}]"), v.shape()));
     }
+    on_torch!(softmax_covariance(probabilities, v));
     let mut output = Vec::with_capacity(n * k);
     for (p, v) in probabilities.cpu().chunks_exact(k.max(1)).zip(v.cpu().chunks_exact(k.max(1))) {
         // The covariance does not see a constant added to v. Taking away the likeliest class's

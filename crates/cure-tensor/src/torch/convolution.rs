@@ -1,12 +1,12 @@
 use std::ffi::{CStr, c_char, c_int};
 
-use tch::TchError;
+use tch::{Kind, TchError};
 use torch_sys::C_tensor;
 
 use super::activation::{masked, value};
 use super::{Made, column, made};
 use crate::ops::{Epilogue, Window};
-use crate::{Result, Tensor};
+use crate::{Precision, Result, Tensor};
 
 // `shim.cpp`.
 unsafe extern "C" {
@@ -79,6 +79,19 @@ fn samples_first(x: &Tensor) -> Made {
     x.torch()?.f_transpose(0, 1)
 }
 
+/// What a convolution of this input, `[C, N, H, W]`, multiplies. Layers without space cost little, and logits are
+/// made by one.
+fn factors(input: &[usize]) -> Kind {
+    match (crate::precision(), input) {
+        (Precision::Bf16, &[_, _, height, width]) if height * width > 1 => Kind::BFloat16,
+        _ => Kind::Float,
+    }
+}
+
+fn in_f32(x: tch::Tensor) -> Made {
+    if x.kind() == Kind::Float { Ok(x) } else { x.f_to_kind(Kind::Float) }
+}
+
 pub(crate) fn convolution(
     x: &Tensor,
     weight: &Tensor,
@@ -86,18 +99,15 @@ pub(crate) fn convolution(
     epilogue: &Epilogue<'_>,
 ) -> Result<Tensor> {
     let found = || {
-        let bias = epilogue.bias.map(|bias| column(bias, 1)).transpose()?;
+        let kind = factors(x.shape());
+        // A bias is added to sums, in f32.
+        let has_bias = kind == Kind::Float;
+        let bias = epilogue.bias.filter(|_| has_bias).map(|bias| column(bias, 1)).transpose()?;
         let Window { stride, padding, groups } = window;
         let [stride, padding] = [stride, padding].map(|value| [value as i64; 2]);
-        let sums = samples_first(x)?.f_conv2d(
-            &weight.torch()?,
-            bias.as_ref(),
-            stride,
-            padding,
-            [1, 1],
-            groups as i64,
-        )?;
-        finish(sums.f_transpose(0, 1)?, epilogue, true)
+        let (x, weight) = (samples_first(x)?.f_to_kind(kind)?, weight.torch()?.f_to_kind(kind)?);
+        let sums = x.f_conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], groups as i64)?;
+        finish(in_f32(sums)?.f_transpose(0, 1)?, epilogue, has_bias)
     };
     made("convolution", found())
 }
@@ -110,10 +120,11 @@ pub(crate) fn convolution_input_gradient(
     epilogue: &Epilogue<'_>,
 ) -> Result<Tensor> {
     let found = || {
-        let g = samples_first(g)?;
+        let kind = factors(&input);
+        let g = samples_first(g)?.f_to_kind(kind)?;
         let [channels, samples, height, width] = input.map(|side| side as i64);
         let x = shape_of(&g, &[samples, channels, height, width])?;
-        let sums = backward(&g, &x, &weight.torch()?, window, false)?;
+        let sums = in_f32(backward(&g, &x, &weight.torch()?.f_to_kind(kind)?, window, false)?)?;
         finish(sums.f_transpose(0, 1)?, epilogue, false)
     };
     made("convolution_input_gradient", found())
@@ -128,8 +139,9 @@ pub(crate) fn convolution_weight_gradient(
         let shape: Vec<i64> = weight_shape.iter().map(|&side| side as i64).collect();
         let mut sum: Option<tch::Tensor> = None;
         for (x, g) in pairs {
-            let (x, g) = (samples_first(x)?, samples_first(g)?);
-            let one = backward(&g, &x, &shape_of(&g, &shape)?, window, true)?;
+            let kind = factors(x.shape());
+            let (x, g) = (samples_first(x)?.f_to_kind(kind)?, samples_first(g)?.f_to_kind(kind)?);
+            let one = in_f32(backward(&g, &x, &shape_of(&g, &shape)?, window, true)?)?;
             sum = Some(match sum {
                 None => one,
                 Some(sum) => sum.f_add(&one)?,

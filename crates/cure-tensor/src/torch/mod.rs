@@ -11,6 +11,7 @@ mod elementwise;
 mod layout;
 mod pooling;
 mod sample;
+mod softmax;
 mod values;
 
 use std::sync::{Mutex, PoisonError};
@@ -26,6 +27,7 @@ pub(crate) use elementwise::*;
 pub(crate) use layout::*;
 pub(crate) use pooling::*;
 pub(crate) use sample::*;
+pub(crate) use softmax::*;
 pub(crate) use values::Values;
 
 /// ATen's answer.
@@ -39,6 +41,26 @@ pub(crate) fn is_chosen() -> bool {
 /// How many CUDA devices libtorch sees.
 pub(crate) fn cuda_devices() -> usize {
     usize::try_from(tch::Cuda::device_count()).unwrap_or(0)
+}
+
+// `shim.cpp`.
+unsafe extern "C" {
+    fn cure_allow_tf32(allow: std::ffi::c_int);
+}
+
+/// Whether GPUs may multiply in TF32.
+pub(crate) fn allow_tf32(allow: bool) {
+    // SAFETY: sets two flags of ATen's context.
+    unsafe { cure_allow_tf32(allow.into()) }
+}
+
+/// Waits for a CUDA device, by reading what it computes last.
+pub(crate) fn wait(index: usize) -> Result<()> {
+    let found = || {
+        let options = (tch::Kind::Double, tch::Device::Cuda(index));
+        tch::Tensor::f_zeros([1], options)?.f_double_value(&[0])
+    };
+    found().map(|_| ()).map_err(|cause| error("wait", &cause))
 }
 
 /// Threads for what one operation of ATen does on the CPU.
@@ -142,7 +164,9 @@ fn keep(error: TensorError) {
 fn read(operation: &'static str, values: Made) -> Result<Vec<f64>> {
     earlier()?;
     let values = values.and_then(|values| Vec::<f64>::try_from(values.f_contiguous()?.f_view(-1)?));
-    values.map_err(|cause| error(operation, &cause))
+    let values = values.map_err(|cause| error(operation, &cause))?;
+    crate::meter::read_back(values.len());
+    Ok(values)
 }
 
 /// Numbers of the host, `[N, 1, …, 1]` with so many dimensions: one for each row of another tensor.

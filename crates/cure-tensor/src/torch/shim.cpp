@@ -1,10 +1,17 @@
 // What tch has no binding for.
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <array>
 #include <cstring>
 
 extern "C" {
+
+// Of convolutions and matrix products on GPUs.
+void cure_allow_tf32(int allow) {
+  at::globalContext().setAllowTF32CuDNN(allow != 0);
+  at::globalContext().setAllowTF32CuBLAS(allow != 0);
+}
 
 // Null, or a message to be freed by the caller.
 char *cure_convolution_backward(at::Tensor **out, const at::Tensor *g, const at::Tensor *x,

@@ -45,6 +45,7 @@ impl Values {
     pub(crate) fn host(&self) -> &[f32] {
         self.host.get_or_init(|| {
             let length = self.tensor.numel();
+            crate::meter::read_back(length);
             let read = || -> Made<Vec<f32>> {
                 let here = self.tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
                 let mut values = vec![0.0; length];

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 
 use clap::{Args, Parser, Subcommand};
 use cure_network::Ranks;
-use cure_tensor::{Device, ops};
+use cure_tensor::{Device, Precision, ops};
 pub(crate) use model::{Model, ModelArguments};
 pub(crate) use region::{Confinement, MaskArguments, RegionArguments};
 pub(crate) use source::{DataArguments, load_data, remark_on};
@@ -48,6 +48,9 @@ pub(crate) struct General {
     /// what CURE_DEVICE names, or cpu].
     #[arg(long, global = true, value_name = "DEVICE", help_heading = "General options")]
     device: Option<Device>,
+    /// What libtorch's convolutions multiply in: f32, or on GPUs tf32 or bf16 [default: f32].
+    #[arg(long, global = true, value_name = "KIND", help_heading = "General options")]
+    precision: Option<Precision>,
     /// Threads; every number of them gives the same result on `cpu` [default: all cores].
     #[arg(long, global = true, value_name = "N", help_heading = "General options")]
     pub(crate) threads: Option<usize>,
@@ -116,8 +119,8 @@ impl General {
             Some(device) => Some(device),
             None => cure_tensor::named_by_environment().input()?,
         };
-        cure_tensor::use_device(device.unwrap_or_default(), rayon::current_num_threads())
-            .input()?;
+        let (device, precision) = (device.unwrap_or_default(), self.precision.unwrap_or_default());
+        cure_tensor::use_device(device, precision, rayon::current_num_threads()).input()?;
         let level = match (self.quiet, self.verbose) {
             (true, _) => tracing::Level::ERROR,
             (_, 0) => tracing::Level::WARN,

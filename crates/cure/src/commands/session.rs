@@ -75,7 +75,7 @@ pub(super) fn begin(run: &RunDirectory, given: &Prepared, config: &TrainingConfi
         code: PROGRAM.into(),
         machine: match cure_tensor::device() {
             Device::Cpu => machine::describe().to_string(),
-            device => format!("{}; {device}", machine::describe()),
+            device => format!("{}; {device}, {}", machine::describe(), cure_tensor::precision()),
         },
         threads: rayon::current_num_threads(),
         ranks: given.network.ranks().size(),

@@ -200,8 +200,7 @@ impl CureOptions {
         if !self.cut {
             return Ok(point);
         }
-        let values = point.host().iter().map(|pixel| pixel.clamp(0.0, 1.0)).collect();
-        Ok(Tensor::new(point.shape(), values)?)
+        Ok(ops::clamp(point, 0.0, 1.0))
     }
 
     /// L_r of each sample and v, from Δg with respect to pixels.
@@ -218,12 +217,6 @@ fn scale_channels(x: &Tensor, factors: &[f32]) -> Result<Tensor> {
     if factors.iter().all(|&factor| factor == 1.0) {
         return Ok(x.clone());
     }
-    let shape = x.shape().to_vec();
-    let plane: usize = shape[2..].iter().product();
-    let mut values = x.host().into_owned();
-    for (index, run) in values.chunks_exact_mut(plane.max(1)).enumerate() {
-        let factor = factors[index % factors.len()];
-        run.iter_mut().for_each(|value| *value *= factor);
-    }
-    Ok(Tensor::new(&shape, values)?)
+    let scaled = ops::scale_samples(&ops::channel_major(x)?, factors)?;
+    Ok(ops::sample_major(&scaled)?)
 }

@@ -128,7 +128,14 @@ impl<'a> Report<'a> {
             ("Machine", machine.to_string()),
             ("Ours", format!("cure {}, {} threads", env!("CARGO_PKG_VERSION"), ground.threads)),
         ];
+        if cure_tensor::device().is_torch() {
+            let precision = cure_tensor::precision();
+            facts.push(("Device", format!("{}, {precision} for both", cure_tensor::device())));
+        }
         if let Some(versions) = ground.rival {
+            if !versions.gpus.is_empty() {
+                facts.push(("GPUs", versions.gpus.join(", ")));
+            }
             facts.push(("Rivals", rivals(versions, ground.threads)));
         }
         let networks = ground.subjects.iter().map(|subject| {

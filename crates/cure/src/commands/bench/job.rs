@@ -39,6 +39,9 @@ pub(super) struct Job {
     pub(super) gradients: Option<PathBuf>,
     /// In double precision; the rival's gradients only.
     pub(super) double: bool,
+    /// Where, and in what its convolutions multiply: as in `--device` and `--precision`.
+    pub(super) device: String,
+    pub(super) precision: String,
     /// With plain sums in every convolution; ours only.
     pub(super) plain_sums: bool,
 }
@@ -75,4 +78,7 @@ pub(super) struct Versions {
     pub(super) torchattacks: Option<String>,
     /// The C++ compiler that `torch.compile` would use.
     pub(super) compiler: Option<String>,
+    /// CUDA devices, by name.
+    #[serde(default)]
+    pub(super) gpus: Vec<String>,
 }

@@ -50,10 +50,12 @@ pub(super) fn answer(text: &str) -> Outcome<String> {
 /// Runs `once` to warm up and then `repeats` times.
 fn times(repeats: usize, mut once: impl FnMut() -> Outcome) -> Outcome<Vec<f64>> {
     once()?;
+    cure_tensor::wait().failed()?;
     let mut ms = Vec::with_capacity(repeats);
     for _ in 0..repeats {
         let start = Instant::now();
         once()?;
+        cure_tensor::wait().failed()?;
         ms.push(start.elapsed().as_secs_f64() * 1e3);
     }
     Ok(ms)

@@ -208,6 +208,8 @@ impl Ground<'_> {
             },
             gradients: None,
             double: false,
+            device: cure_tensor::device().to_string(),
+            precision: cure_tensor::precision().to_string(),
             plain_sums: cure_tensor::ops::takes_plain_sums(),
         }
     }

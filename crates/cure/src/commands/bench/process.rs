@@ -83,7 +83,11 @@ fn command(job: &Job, kind: Kind, python: Option<&Python>) -> Outcome<Command> {
             let mut command = Command::new(std::env::current_exe().failed()?);
             match kind {
                 Kind::Help => command.arg("--help"),
-                _ => command.args(["bench", "--threads", &job.threads.to_string(), "--job", &text]),
+                _ => {
+                    let (threads, device) = (job.threads.to_string(), &job.device);
+                    let common = ["--threads", &threads, "--device", device, "--precision"];
+                    command.arg("bench").args(common).args([&job.precision, "--job", &text])
+                }
             };
             if job.plain_sums {
                 command.arg("--plain-sums");

@@ -208,7 +208,7 @@ fn provenance(mut report: Report, story: &Story, took: Duration) -> Report {
     let test = &story.test;
     let device = match cure_tensor::device() {
         Device::Cpu => "cpu; every number of threads gives the same numbers".to_owned(),
-        device => device.to_string(),
+        device => format!("{device}, {}", cure_tensor::precision()),
     };
     report = report
         .provenance("program", concat!("cure ", env!("CARGO_PKG_VERSION")))
