@@ -53,7 +53,7 @@ fn trained(folder: &Path, model: &str) {
 #[test]
 fn derivatives_are_the_same() {
     let folder = TempDir::new().unwrap();
-    for model in ["cnn", "cnn-silu"] {
+    for model in ["cnn", "cnn+silu"] {
         trained(folder.path(), model);
         let files = ENGINES.map(|engine| {
             let file = format!("{model}-{}.safetensors", engine.replace(':', "-"));
@@ -76,7 +76,7 @@ fn an_epoch_of_cure_ends_within_rounding_and_checkpoints_are_for_both() {
     let folder = TempDir::new().unwrap();
     trained(folder.path(), "cnn");
     let tune = "finetune --weights cnn/weights.safetensors --data digits --method cure --h 0.5 --gamma 1 \
-                --learning-rate 1e-3 --average 0.99";
+                --optimizer sgd --learning-rate 1e-3 --average 0.99";
     for engine in ENGINES {
         let out = engine.replace(':', "-");
         cure(folder.path(), &format!("{tune} --epochs 1 --device {engine} --out {out}"));
