@@ -69,7 +69,7 @@ fn second_derivative(kind: Activation, a: &tch::Tensor) -> Made {
 /// g where `mask` is over zero, and 0 elsewhere.
 pub(super) fn masked(g: &tch::Tensor, mask: &tch::Tensor) -> Made {
     // Not a product: an infinite g would leave NaN where there is nothing.
-    g.f_masked_fill(&mask.f_gt(0.0)?.f_logical_not()?, 0.0)
+    mask.f_threshold_backward(g, 0.0)
 }
 
 pub(crate) fn activate(kind: Activation, a: &Tensor) -> Tensor {
@@ -94,6 +94,9 @@ pub(crate) fn activation_second_order(
 ) -> Result<Tensor> {
     let found = || {
         let a = a.torch()?;
+        if kind == Activation::Relu {
+            return masked(&mu.torch()?, &a);
+        }
         let first = derivative(kind, &a)?.f_mul(&mu.torch()?)?;
         let bend = second_derivative(kind, &a)?;
         first.f_add(&bend.f_mul(&tangent.torch()?)?.f_mul(&lambda.torch()?)?)

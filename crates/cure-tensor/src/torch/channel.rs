@@ -14,6 +14,18 @@ fn total(x: &tch::Tensor) -> Made {
 }
 
 pub(crate) fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
+    if x.shape().len() == 4 {
+        // ATen's own, one way through memory; it wants samples first.
+        let found = || {
+            let samples_first = x.torch()?.f_transpose(0, 1)?;
+            let (mean, variance) =
+                samples_first.f_batch_norm_update_stats(None::<&tch::Tensor>, None, 0.0)?;
+            tch::Tensor::f_cat(&[mean, variance], 0)?.f_to_kind(Kind::Double)
+        };
+        let mut means = read("channel_moments", found())?;
+        let variances = means.split_off(x.shape()[0]);
+        return Ok((means, variances));
+    }
     let length = x.shape().iter().skip(1).product::<usize>() as f64;
     let sums = read("channel_moments", x.torch().and_then(|x| total(&x)))?;
     let means: Vec<f64> = sums.into_iter().map(|sum| sum / length).collect();
@@ -34,14 +46,14 @@ pub(crate) fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
 pub(crate) fn channel_sums<const N: usize>(sums: &[ChannelSum<'_>; N]) -> Result<[Vec<f64>; N]> {
     let found = |sum: &ChannelSum<'_>| {
         let (a, centre, b) = sum.parts();
-        let mut a = a.torch()?;
-        if let Some(centre) = centre {
-            a = a.f_sub(&column(centre, a.dim())?)?;
+        let a = a.torch()?;
+        let centred = centre.map(|centre| a.f_sub(&column(centre, a.dim())?)).transpose()?;
+        match (centred, b) {
+            (None, None) => total(&a),
+            (None, Some(b)) => total(&a.f_mul(&b.torch()?)?),
+            (Some(centred), None) => total(&centred),
+            (Some(mut centred), Some(b)) => total(&centred.f_mul_(&b.torch()?)?),
         }
-        if let Some(b) = b {
-            a = a.f_mul(&b.torch()?)?;
-        }
-        total(&a)
     };
     let mut results = [const { Vec::new() }; N];
     for (result, sum) in results.iter_mut().zip(sums) {
@@ -55,7 +67,7 @@ pub(crate) fn channel_combination(terms: &[(&Tensor, &[f32])], constant: &[f32])
         let dimensions = terms.first().map_or(1, |(first, _)| first.shape().len());
         let mut sum = column(constant, dimensions)?;
         for (tensor, coefficients) in terms {
-            sum = sum.f_add(&tensor.torch()?.f_mul(&column(coefficients, dimensions)?)?)?;
+            sum = sum.f_addcmul(&tensor.torch()?, &column(coefficients, dimensions)?)?;
         }
         Ok(sum)
     };

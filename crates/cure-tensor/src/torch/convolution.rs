@@ -3,9 +3,9 @@ use std::ffi::{CStr, c_char, c_int};
 use tch::{Kind, TchError};
 use torch_sys::C_tensor;
 
-use super::activation::{masked, value};
+use super::activation::value;
 use super::{Made, column, made};
-use crate::ops::{Epilogue, Window};
+use crate::ops::{Activation, Epilogue, Window};
 use crate::{Precision, Result, Tensor};
 
 // `shim.cpp`.
@@ -60,17 +60,20 @@ fn shape_of(like: &tch::Tensor, shape: &[i64]) -> Made {
 
 /// What follows the sums, of a channel-major result.
 fn finish(mut sums: tch::Tensor, epilogue: &Epilogue<'_>, has_bias: bool) -> Made {
+    // Nobody else has the sums: they are written over.
     if let Some(bias) = epilogue.bias.filter(|_| !has_bias) {
-        sums = sums.f_add(&column(bias, 4)?)?;
+        sums = sums.f_add_(&column(bias, 4)?)?;
     }
     if let Some(residual) = epilogue.residual {
-        sums = sums.f_add(&residual.torch()?)?;
+        sums = sums.f_add_(&residual.torch()?)?;
     }
-    if let Some(kind) = epilogue.activation {
-        sums = value(kind, &sums)?;
+    match epilogue.activation {
+        Some(Activation::Relu) => sums = sums.f_relu_()?,
+        Some(kind) => sums = value(kind, &sums)?,
+        None => {}
     }
     if let Some(mask) = epilogue.mask {
-        sums = masked(&sums, &mask.torch()?)?;
+        sums = mask.torch()?.f_threshold_backward_grad_input(&sums, &sums, 0.0)?;
     }
     Ok(sums)
 }

@@ -54,6 +54,17 @@ pub(crate) fn allow_tf32(allow: bool) {
     unsafe { cure_allow_tf32(allow.into()) }
 }
 
+/// Lets glibc keep what ATen frees: big blocks are else returned to the kernel, and faulted in again, with every
+/// operation.
+pub(crate) fn keep_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: sets two numbers of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+    }
+}
+
 /// Waits for a CUDA device, by reading what it computes last.
 pub(crate) fn wait(index: usize) -> Result<()> {
     let found = || {

@@ -21,6 +21,7 @@ pub fn convolution(
     let geometry = Geometry::new(operation, x.shape(), kernel.shape(), window)?;
     let shape = geometry.output_shape();
     epilogue.check(operation, &shape)?;
+    let _on_torch = crate::device().is_torch().then(|| geometry.running(operation, 1));
     on_torch!(convolution(x, &kernel.weight(), window, &epilogue));
     let output = if super::winograd::applies(&geometry) {
         let packed = kernel.packed(&geometry);

@@ -195,12 +195,14 @@ impl Geometry {
     /// What a recording says of a convolution, or of either of its transposes, on the path that
     /// [`super::path`] gives. `times`: how often its products are taken.
     pub(super) fn running(&self, operation: &'static str, times: usize) -> Running {
-        meter::convolution(operation, super::path(self), || {
+        let on_torch = crate::device().is_torch();
+        let path = if on_torch { "libtorch" } else { super::path(self) };
+        meter::convolution(operation, path, || {
             let [kh, kw] = self.kernel;
             let weight = vec![self.channels_out, self.channels_in_a_group(), kh, kw];
             let pairs = (self.channels_out * self.channels_in_a_group()) as u64;
             let plain = pairs * (self.positions() * self.taps()) as u64;
-            let taken = match winograd::applies(self) {
+            let taken = match !on_torch && winograd::applies(self) {
                 true => pairs * winograd::products(self) as u64,
                 false => plain,
             };

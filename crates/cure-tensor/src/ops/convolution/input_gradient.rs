@@ -30,6 +30,7 @@ pub fn convolution_input_gradient(
         return Err(TensorError::shape(operation, expected, g.shape()));
     }
     epilogue.check(operation, &geometry.input_shape())?;
+    let _on_torch = crate::device().is_torch().then(|| geometry.running(operation, 1));
     on_torch!(convolution_input_gradient(
         g,
         &kernel.weight(),

@@ -26,6 +26,7 @@ pub fn convolution_weight_gradient(
             return Err(TensorError::shape(operation, expected, g.shape()));
         }
     }
+    let _on_torch = crate::device().is_torch().then(|| geometry.running(operation, pairs.len()));
     on_torch!(convolution_weight_gradient(pairs, weight_shape, window));
     let _running = geometry.running(operation, pairs.len());
     if super::winograd::applies(&geometry) {
