@@ -14,18 +14,6 @@ fn total(x: &tch::Tensor) -> Made {
 }
 
 pub(crate) fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
-    if x.shape().len() == 4 {
-        // ATen's own, one way through memory; it wants samples first.
-        let found = || {
-            let samples_first = x.torch()?.f_transpose(0, 1)?;
-            let (mean, variance) =
-                samples_first.f_batch_norm_update_stats(None::<&tch::Tensor>, None, 0.0)?;
-            tch::Tensor::f_cat(&[mean, variance], 0)?.f_to_kind(Kind::Double)
-        };
-        let mut means = read("channel_moments", found())?;
-        let variances = means.split_off(x.shape()[0]);
-        return Ok((means, variances));
-    }
     let length = x.shape().iter().skip(1).product::<usize>() as f64;
     let sums = read("channel_moments", x.torch().and_then(|x| total(&x)))?;
     let means: Vec<f64> = sums.into_iter().map(|sum| sum / length).collect();
