@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use cure_network::NetworkError;
-use cure_tensor::{OutOfMemory, TensorError};
+use cure_tensor::TensorError;
 use thiserror::Error;
 
 /// Why an attack or an evaluation was refused or ended.
@@ -154,15 +154,7 @@ pub enum AttackError {
     Stopped,
 }
 
-impl OutOfMemory for AttackError {
-    fn is_out_of_memory(&self) -> bool {
-        match self {
-            Self::Network(error) => error.is_out_of_memory(),
-            Self::Tensor(error) => error.is_out_of_memory(),
-            _ => false,
-        }
-    }
-}
+cure_tensor::out_of_memory!(AttackError: Network, Tensor);
 
 /// What every fallible function of this crate returns.
 pub type Result<T> = std::result::Result<T, AttackError>;

@@ -1,6 +1,6 @@
 use cure_attacks::AttackError;
 use cure_network::NetworkError;
-use cure_tensor::{OutOfMemory, TensorError};
+use cure_tensor::TensorError;
 use thiserror::Error;
 
 /// Why a measurement was refused or ended.
@@ -69,16 +69,7 @@ impl GeometryError {
 /// The result of a measurement.
 pub type Result<T> = std::result::Result<T, GeometryError>;
 
-impl OutOfMemory for GeometryError {
-    fn is_out_of_memory(&self) -> bool {
-        match self {
-            Self::Network(error) => error.is_out_of_memory(),
-            Self::Tensor(error) => error.is_out_of_memory(),
-            Self::Attack(error) => error.is_out_of_memory(),
-            _ => false,
-        }
-    }
-}
+cure_tensor::out_of_memory!(GeometryError: Network, Tensor, Attack);
 
 /// Refuses counts of things that do not belong together.
 pub(crate) fn check_count(what: &'static str, expected: usize, found: usize) -> Result<()> {

@@ -1,4 +1,4 @@
-use cure_tensor::{OutOfMemory, TensorError};
+use cure_tensor::TensorError;
 use thiserror::Error;
 
 /// Why a network could not be built, loaded or evaluated.
@@ -67,11 +67,7 @@ pub enum NetworkError {
     },
 }
 
-impl OutOfMemory for NetworkError {
-    fn is_out_of_memory(&self) -> bool {
-        matches!(self, Self::Tensor(error) if error.is_out_of_memory())
-    }
-}
+cure_tensor::out_of_memory!(NetworkError: Tensor);
 
 /// What every fallible operation of this crate returns.
 pub type Result<T> = std::result::Result<T, NetworkError>;

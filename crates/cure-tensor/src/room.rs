@@ -10,6 +10,21 @@ pub trait OutOfMemory {
     fn is_out_of_memory(&self) -> bool;
 }
 
+/// [`OutOfMemory`] for an error that may be one of others: those of the named variants.
+#[macro_export]
+macro_rules! out_of_memory {
+    ($error:ident: $($variant:ident),+) => {
+        impl $crate::OutOfMemory for $error {
+            fn is_out_of_memory(&self) -> bool {
+                match self {
+                    $(Self::$variant(error) => error.is_out_of_memory(),)+
+                    _ => false,
+                }
+            }
+        }
+    };
+}
+
 impl OutOfMemory for TensorError {
     fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::OutOfMemory { .. })
@@ -37,6 +52,27 @@ impl Room {
         (found < self.asked).then_some(found)
     }
 
+    /// `work` with so many rows as there is room for, `most` of them at most, and again with half where there is
+    /// none.
+    ///
+    /// # Errors
+    /// Those of `work`, a want of memory only for a single row.
+    pub fn fit<T, E: OutOfMemory>(
+        &self,
+        most: usize,
+        mut work: impl FnMut(usize) -> Result<T, E>,
+    ) -> Result<T, E> {
+        loop {
+            let size = self.found.load(Ordering::Relaxed).min(most);
+            match work(size) {
+                Err(error) if size > 1 && error.is_out_of_memory() => {
+                    self.found.store(size.div_ceil(2), Ordering::Relaxed);
+                }
+                found => return found,
+            }
+        }
+    }
+
     /// `work` on the ranges of `0..rows`, each no longer than there is room for, and again in halves where there
     /// is none; what it gave, in order.
     ///
@@ -49,17 +85,10 @@ impl Room {
     ) -> Result<Vec<T>, E> {
         let (mut done, mut start) = (Vec::new(), 0);
         while start < rows {
-            let size = self.found.load(Ordering::Relaxed).min(rows - start);
-            match work(start..start + size) {
-                Ok(found) => {
-                    done.push(found);
-                    start += size;
-                }
-                Err(error) if size > 1 && error.is_out_of_memory() => {
-                    self.found.store(size.div_ceil(2), Ordering::Relaxed);
-                }
-                Err(error) => return Err(error),
-            }
+            let piece = |size| work(start..start + size).map(|found| (found, size));
+            let (found, size) = self.fit(rows - start, piece)?;
+            done.push(found);
+            start += size;
         }
         Ok(done)
     }

@@ -4,7 +4,7 @@ use cure_attacks::AttackError;
 use cure_data::DataError;
 use cure_network::NetworkError;
 use cure_network::weights::WeightsError;
-use cure_tensor::{Device, OutOfMemory, TensorError};
+use cure_tensor::{Device, TensorError};
 use thiserror::Error;
 
 /// Why a training run was refused or stopped. Each message names the value, what is accepted and
@@ -192,16 +192,7 @@ impl TrainingError {
     }
 }
 
-impl OutOfMemory for TrainingError {
-    fn is_out_of_memory(&self) -> bool {
-        match self {
-            Self::Network(error) => error.is_out_of_memory(),
-            Self::Tensor(error) => error.is_out_of_memory(),
-            Self::Attack(error) => error.is_out_of_memory(),
-            _ => false,
-        }
-    }
-}
+cure_tensor::out_of_memory!(TrainingError: Network, Tensor, Attack);
 
 /// What every fallible operation of this crate returns.
 pub type Result<T> = std::result::Result<T, TrainingError>;

@@ -7,7 +7,7 @@ use cure_attacks::{Journal, Shard};
 use cure_data::Dataset;
 use cure_geometry::{GeometryError, Losses};
 use cure_network::Classifier;
-use cure_tensor::OutOfMemory;
+use cure_tensor::Room;
 use indicatif::ProgressBar;
 
 use super::arguments::{Common, Named};
@@ -41,8 +41,8 @@ pub(super) fn run<S: Study>(general: &General, common: &Common, mut study: S) ->
     study.check(&facts, data.shape().iter().product(), data.len()).input()?;
     interrupt::listen()?;
 
-    let (batch, seed) = (common.batch, general.seed());
-    let setting = Setting { networks: &networks, data: &data, scale, batch, seed };
+    let (room, seed) = (Room::new(common.batch), general.seed());
+    let setting = Setting { networks: &networks, data: &data, scale, room, seed };
     check_operator(&study, &setting)?;
     study.prepare(&setting)?;
     let manifest = Manifest::new(&study, general, facts, &data, scale)?;
@@ -58,9 +58,12 @@ pub(super) fn run<S: Study>(general: &General, common: &Common, mut study: S) ->
 /// Refuses an operator that cannot be had at a network's first sample, before anything is written.
 fn check_operator<S: Study>(study: &S, setting: &Setting<'_>) -> Outcome {
     let Some(operator) = study.operator() else { return Ok(()) };
+    let first = setting.samples(&[0])?;
     for network in setting.networks {
         let classifier = network.model.classifier()?;
-        operator.open(&setting.losses(network, classifier.as_ref(), &[0], 1)?, 1).input()?;
+        operator
+            .open(&setting.losses(network, classifier.as_ref(), &first, 1).failed()?, 1)
+            .input()?;
     }
     Ok(())
 }
@@ -148,15 +151,13 @@ fn measure<S: Study>(
     if interrupt::asked() {
         return Err(failure(GeometryError::Stopped));
     }
-    let mut batch = setting.batch;
-    let samples = loop {
-        let losses = setting.losses(network, classifier, rows, batch)?;
-        match measured(study, setting, losses, rows, bar) {
-            // Its results are of the samples, whatever the batch.
-            Err(error) if batch > 1 && error.is_out_of_memory() => batch = batch.div_ceil(2),
-            found => break found.map_err(failure)?,
-        }
-    };
+    // Results are of the samples, whatever the batch.
+    let group = setting.samples(rows)?;
+    let samples = setting.room.fit(usize::MAX, |batch| {
+        let losses = setting.losses(network, classifier, &group, batch)?;
+        measured(study, setting, losses, rows, bar)
+    });
+    let samples = samples.map_err(failure)?;
     Ok(Record { samples, seconds: start.elapsed().as_secs_f64() })
 }
 

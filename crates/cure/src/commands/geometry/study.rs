@@ -1,9 +1,10 @@
 //! What a measurement of geometry is: a study.
 
 use cure_attacks::Shard;
-use cure_data::Dataset;
+use cure_data::{Batch, Dataset};
 use cure_geometry::Losses;
 use cure_network::{Classifier, Scale};
+use cure_tensor::Room;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +87,8 @@ pub(super) struct Setting<'a> {
     pub(super) networks: &'a [Named],
     pub(super) data: &'a Dataset,
     pub(super) scale: Scale,
-    pub(super) batch: usize,
+    /// For how many images at a time there is memory.
+    pub(super) room: Room,
     pub(super) seed: u64,
 }
 
@@ -146,16 +148,21 @@ pub(super) fn groups(samples: usize, shard: Shard, size: usize) -> Vec<Vec<usize
 }
 
 impl Setting<'_> {
-    /// The losses of some samples, `batch` images at a time.
+    /// Some samples.
+    pub(super) fn samples(&self, rows: &[usize]) -> Outcome<Batch> {
+        self.data.batch(rows).failed()
+    }
+
+    /// Their losses, `batch` images at a time.
     pub(super) fn losses<'a>(
         &self,
         network: &Named,
         classifier: &'a dyn Classifier,
-        rows: &[usize],
+        samples: &Batch,
         batch: usize,
-    ) -> Outcome<Losses<'a>> {
-        let images = self.data.batch(rows).failed()?;
+    ) -> cure_geometry::Result<Losses<'a>> {
         let units = self.scale.units(network.model.normalization());
-        Losses::new(classifier, images.images, images.labels, &units, batch).failed()
+        let (images, labels) = (samples.images.clone(), samples.labels.clone());
+        Losses::new(classifier, images, labels, &units, batch)
     }
 }

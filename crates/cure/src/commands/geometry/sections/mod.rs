@@ -67,7 +67,8 @@ impl Cut {
                 if crate::interrupt::asked() {
                     return Err(Failure::Interrupted("interrupted; nothing was noted yet".into()));
                 }
-                let losses = setting.losses(network, classifier.as_ref(), &[row], setting.batch)?;
+                let sample = setting.samples(&[row])?;
+                let losses = setting.losses(network, classifier.as_ref(), &sample, 1).failed()?;
                 let indices = &setting.data.indices()[row..=row];
                 let found = planes(&losses, indices, &self.attack, setting.seed).failed()?;
                 largest =
