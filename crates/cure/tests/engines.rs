@@ -132,6 +132,13 @@ fn precision_is_said_and_refused_where_it_is_not_had() {
     let clean = |result: &Value| result["clean"]["accuracy"].as_f64().unwrap();
     assert!((clean(&exact) - clean(&coarse)).abs() < 0.03, "{} {}", clean(&exact), clean(&coarse));
 
+    let module =
+        "evaluate --model torchscript:net.ts --data digits --device torch:cpu --precision bf16";
+    let refused =
+        Command::cargo_bin("cure").unwrap().args(module.split_whitespace()).assert().code(2);
+    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("what it was saved with"), "{said}");
+
     for (options, accepted) in [
         ("--device torch:cpu --precision tf32", "f32 or bf16 on torch:cpu"),
         ("--device cpu --precision bf16", "f32 on cpu"),

@@ -86,6 +86,13 @@ impl ModelArguments {
 
     #[cfg(feature = "libtorch")]
     fn script(&self, data: &Dataset) -> Outcome<Model> {
+        if cure_tensor::precision() == cure_tensor::Precision::Bf16 {
+            return Err(Failure::Input(
+                "--precision bf16 is for networks that cure builds itself; a module multiplies in what it was \
+                 saved with, so leave it out"
+                    .into(),
+            ));
+        }
         let file = self.file()?;
         let shape = data.shape();
         let normalize = self.normalize.as_deref();
