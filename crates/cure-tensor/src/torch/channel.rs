@@ -4,11 +4,15 @@ use super::{Made, column, inner, made, read};
 use crate::ops::ChannelSum;
 use crate::{Result, Tensor};
 
-/// Σ over all but the first dimension, in f64.
+/// Σ over all but the first dimension, in f64; over a plane in f32 first, as on the CPU engine, for ATen sums
+/// f32 in f64 by a copy of the whole tensor.
 fn total(x: &tch::Tensor) -> Made {
-    let dimensions = inner(x.dim());
-    match dimensions.as_slice() {
+    match inner(x.dim()).as_slice() {
         [] => x.f_to_kind(Kind::Double),
+        [first, planes @ ..] if !planes.is_empty() => {
+            let of_planes = x.f_sum_dim_intlist(planes, false, Kind::Float)?;
+            of_planes.f_sum_dim_intlist([*first].as_slice(), false, Kind::Double)
+        }
         dimensions => x.f_sum_dim_intlist(dimensions, false, Kind::Double),
     }
 }
