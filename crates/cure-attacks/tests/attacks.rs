@@ -325,7 +325,8 @@ proptest! {
             start,
             momentum,
             steps: 6,
-            step: epsilon((step * radius).min(1.0)),
+            // Shorter steps than 1e-7 are refused.
+            step: epsilon((step * radius).clamp(1e-7, 1.0)),
             ..PgdOptions::new(norm, epsilon(radius))
         };
         pgd(&spy, &image, &[0], &options, &Streams::new(seed, &[7])).unwrap();
