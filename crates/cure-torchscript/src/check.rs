@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cure_tensor::Tensor;
 use cure_tensor::torch::{self, Made};
+use tch::IValue;
 
 use crate::derivatives::Here;
 use crate::error::ScriptError;
@@ -23,6 +24,17 @@ fn images([channels, height, width]: [usize; 3]) -> Made {
     tch::Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(torch::place())
 }
 
+/// What a module gives that is no tensor, as Python calls it.
+pub(crate) fn described(output: &IValue) -> String {
+    match output {
+        IValue::Tuple(parts) => format!("a tuple of {}", parts.len()),
+        IValue::TensorList(parts) => format!("a list of {} tensors", parts.len()),
+        IValue::GenericDict(_) => "a dictionary".into(),
+        IValue::None => "None".into(),
+        _ => "an object that is no tensor".into(),
+    }
+}
+
 /// The number of classes of a module that gives logits, image by image.
 pub(crate) fn classes(script: &Script, path: &Path) -> Result<usize, ScriptError> {
     let _plain = tch::no_grad_guard();
@@ -32,7 +44,10 @@ pub(crate) fn classes(script: &Script, path: &Path) -> Result<usize, ScriptError
         reason: torch::reason(&cause),
     };
     let images = images(script.input()).map_err(refuse)?;
-    let both = script.forward(&images).map_err(refuse)?;
+    let output = script.output(&images).map_err(refuse)?;
+    let IValue::Tensor(both) = output else {
+        return Err(ScriptError::Logits { path: path.into(), found: described(&output) });
+    };
     let classes = match both.size().as_slice() {
         &[2, classes] if classes > 1 => usize::try_from(classes).unwrap_or(0),
         found => {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use cure_network::{Classifier, Linearized, NetworkError, Normalization, Result};
 use cure_tensor::Tensor;
 use cure_tensor::torch::{self, Made};
-use tch::{CModule, Kind};
+use tch::{CModule, IValue, Kind, TchError};
 
 use crate::check;
 use crate::derivatives::Here;
@@ -61,8 +61,8 @@ impl Script {
         self.is_exact
     }
 
-    /// The module's output for images in ATen's memory.
-    pub(crate) fn forward(&self, images: &tch::Tensor) -> Made {
+    /// The module's output for images in ATen's memory, whatever it is.
+    pub(crate) fn output(&self, images: &tch::Tensor) -> Made<IValue> {
         let mut x = images.shallow_clone();
         if !self.normalization.is_identity() {
             let row = |values: &[f32]| -> Made {
@@ -72,7 +72,15 @@ impl Script {
             x = x.f_sub(&row(&self.normalization.mean)?)?.f_div(&row(&self.normalization.std)?)?;
         }
         let module = self.module.lock().unwrap_or_else(PoisonError::into_inner);
-        module.forward_ts(&[x])?.f_to_kind(Kind::Float)
+        module.forward_is(&[IValue::Tensor(x)])
+    }
+
+    /// The logits of images in ATen's memory.
+    pub(crate) fn forward(&self, images: &tch::Tensor) -> Made {
+        match self.output(images)? {
+            IValue::Tensor(logits) => logits.f_to_kind(Kind::Float),
+            other => Err(TchError::Torch(format!("the module gives {}", check::described(&other)))),
+        }
     }
 
     fn check(&self, images: &Tensor) -> Result<()> {

@@ -35,10 +35,15 @@ fn traced(
     middle: fn(&tch::Tensor) -> tch::Tensor,
 ) -> PathBuf {
     let (one, two) = (weights(1, [7, 18]), weights(2, [3, 7]));
-    let mut network = |inputs: &[tch::Tensor]| {
-        let hidden = first(&inputs[0]).flatten(1, -1).matmul(&one.tr());
+    saved(name, |image| {
+        let hidden = first(image).flatten(1, -1).matmul(&one.tr());
         vec![middle(&hidden).matmul(&two.tr())]
-    };
+    })
+}
+
+/// A module in a file that gives what `network` gives; a tuple, where that is several tensors.
+fn saved(name: &str, network: impl Fn(&tch::Tensor) -> Vec<tch::Tensor>) -> PathBuf {
+    let mut network = |inputs: &[tch::Tensor]| network(&inputs[0]);
     let images = tch::Tensor::ones([2, 2, 3, 3], (Kind::Float, tch::Device::Cpu)) * 0.5;
     let module = CModule::create_by_tracing("Net", "forward", &[images], &mut network).unwrap();
     let path = std::env::temp_dir().join(format!("cure-{}-{name}.ts", std::process::id()));
@@ -154,6 +159,10 @@ fn files_and_outputs_that_do_not_fit_are_refused() {
     let error = Script::load(&path, None, [3, 32, 32]).err().unwrap();
     assert!(matches!(error, ScriptError::Images { .. }), "{error}");
     std::fs::remove_file(&path).unwrap();
+
+    let path = saved("tuple", |image| vec![image.flatten(1, -1), image.flatten(1, -1)]);
+    let error = load(&path).err().unwrap().to_string();
+    assert!(error.contains("gives a tuple of 2; accepted is one tensor"), "{error}");
 
     let network = load(&traced("shapes", same, |x| x.softplus())).unwrap();
     assert!(network.logits(&Tensor::zeros(&[1, 2, 3, 4])).is_err());
