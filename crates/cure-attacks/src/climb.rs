@@ -1,7 +1,7 @@
 //! The walk of projected gradient ascent without its judgement: for training, which takes the last
 //! point whatever it is, and climbs other things than attacks do.
 
-use cure_tensor::Tensor;
+use cure_tensor::{Tensor, ops};
 
 use crate::ball::Ball;
 use crate::check;
@@ -80,11 +80,15 @@ impl Climb {
                 .into());
             }
         }
+        // Finite: a step is a share of it.
+        let epsilon = self.epsilon.map_or(f64::MAX, Epsilon::value);
+        if self.norm == Norm::Linf {
+            return Ok(ops::sign_step(points, images, gradients, self.step.value(), epsilon)?);
+        }
         let (centers, count) = (images.host(), images.shape().first().copied().unwrap_or(0));
         let ball = Ball {
             norm: self.norm,
-            // Finite: a step is a share of it.
-            epsilon: self.epsilon.map_or(f64::MAX, Epsilon::value),
+            epsilon,
             centers: &centers,
             length: centers.len() / count.max(1),
             region: None,

@@ -56,7 +56,7 @@ impl Loss {
         match self {
             Self::CrossEntropy => {
                 let exact = ops::cross_entropy(logits, labels)?;
-                Ok((exact.losses, exact.residual))
+                Ok((exact.losses.to_vec(), exact.residual))
             }
             Self::CrossEntropyF32 => by_rows(logits, labels, single_precision),
             Self::Margin => by_rows(logits, labels, margin),

@@ -121,7 +121,7 @@ fn iterates_are_those_of_the_plain_loop() {
                 let point = Tensor::new(&[1, 1, 8, 8], x.to_vec()).unwrap();
                 let at = classifier.linearize(&point).unwrap();
                 let entropy = ops::cross_entropy(at.logits(), &labels).unwrap();
-                (entropy.losses[0], at.pullback(&entropy.residual).unwrap().into_vec())
+                (entropy.losses.to_vec()[0], at.pullback(&entropy.residual).unwrap().into_vec())
             };
             let mut x = seen[0].clone();
             let (mut loss, mut gradient) = look(&x);

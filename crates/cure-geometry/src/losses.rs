@@ -198,7 +198,7 @@ impl<'a> Losses<'a> {
     fn note(&self, network: &dyn Linearized, rows: &[usize], found: &mut Gradients) -> Result<()> {
         let loss = ops::cross_entropy(network.logits(), &self.labels_of(rows))?;
         found.gradients.extend(self.rows(&network.pullback(&loss.residual)?));
-        found.losses.extend(loss.losses);
+        found.losses.extend(loss.losses.to_vec());
         found.predicted.extend(self.predictions(network.logits()));
         Ok(())
     }
@@ -224,7 +224,7 @@ impl<'a> Losses<'a> {
         for (rows, changes) in rows.chunks(self.batch).zip(changes.chunks(self.batch)) {
             let logits = self.classifier.logits(&self.points(rows, changes)?)?;
             let loss = ops::cross_entropy(&logits, &self.labels_of(rows))?;
-            found.losses.extend(loss.losses);
+            found.losses.extend(loss.losses.to_vec());
             found.predicted.extend(self.predictions(&logits));
         }
         Ok(found)

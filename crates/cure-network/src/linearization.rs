@@ -2,8 +2,8 @@
 
 use std::cell::OnceCell;
 
-use cure_tensor::Tensor;
 use cure_tensor::ops::{self, Activation};
+use cure_tensor::{Numbers, Tensor};
 
 use crate::error::Result;
 use crate::network::Gradients;
@@ -48,9 +48,9 @@ pub struct BatchStatistics(pub(crate) Vec<Moments>);
 /// Of one batch normalisation.
 #[derive(Clone)]
 pub(crate) struct Moments {
-    pub(crate) mean: Vec<f64>,
+    pub(crate) mean: Numbers,
     /// Biased.
-    pub(crate) variance: Vec<f64>,
+    pub(crate) variance: Numbers,
     /// Values that they were taken over.
     pub(crate) count: usize,
 }

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use cure_tensor::Tensor;
-use cure_tensor::ops;
+use cure_tensor::{Numbers, Tensor, ops};
 
 use crate::architecture::Architecture;
 use crate::classifier::{Classifier, Linearized};
@@ -91,15 +90,16 @@ impl Gradients {
 
     /// The Euclidean norm over all parameters.
     pub fn norm(&self) -> f64 {
-        let squares = |tensor: &Tensor| -> f64 {
-            tensor.host().iter().map(|&value| f64::from(value).powi(2)).sum()
-        };
-        self.tensors.iter().flatten().map(squares).sum::<f64>().sqrt()
+        ops::norms(&self.all()).iter().map(|norm| norm * norm).sum::<f64>().sqrt()
     }
 
     /// Whether every entry is finite.
     pub fn is_finite(&self) -> bool {
-        self.tensors.iter().flatten().all(Tensor::is_finite)
+        ops::are_finite(&self.all())
+    }
+
+    fn all(&self) -> Vec<&Tensor> {
+        self.tensors.iter().flatten().collect()
     }
 }
 
@@ -242,15 +242,13 @@ impl Network {
     }
 
     fn mean_std(&self) -> Option<Affine> {
+        let Normalization { mean, std } = &self.normalization;
+        // In f32, as those compute who normalise images before a network.
+        let scale = std.iter().map(|std| f64::from(1.0 / std));
+        let shift = mean.iter().zip(std).map(|(mean, std)| f64::from(-mean / std));
         (!self.normalization.is_identity()).then(|| Affine {
-            scale: self.normalization.std.iter().map(|std| 1.0 / std).collect(),
-            shift: self
-                .normalization
-                .mean
-                .iter()
-                .zip(&self.normalization.std)
-                .map(|(mean, std)| -mean / std)
-                .collect(),
+            scale: Numbers::new(scale.collect()),
+            shift: Numbers::new(shift.collect()),
         })
     }
 
@@ -307,13 +305,9 @@ impl Network {
         Ok(())
     }
 
-    fn blend(&mut self, position: usize, batch: &[f64], factor: f64) -> Result<()> {
-        let running = self.tensors[position].host();
-        let blended = running.iter().zip(batch).map(|(&running, &batch)| {
-            ((1.0 - MOMENTUM) * f64::from(running) + MOMENTUM * factor * batch) as f32
-        });
-        let blended = Tensor::new(self.tensors[position].shape(), blended.collect())?;
-        self.set_tensor(position, blended)
+    fn blend(&mut self, position: usize, batch: &Numbers, factor: f64) -> Result<()> {
+        let running = Numbers::of(&self.tensors[position]) * (1.0 - MOMENTUM);
+        self.set_tensor(position, (running + batch * (MOMENTUM * factor)).to_tensor())
     }
 }
 

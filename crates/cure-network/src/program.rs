@@ -3,8 +3,8 @@
 //! and additions and ReLUs into the convolution that ends them; and one with BatchNorm over the
 //! batch, for training.
 
-use cure_tensor::Tensor;
 use cure_tensor::ops::{Activation, Kernel, Window};
+use cure_tensor::{Numbers, Tensor};
 
 use crate::error::Result;
 use crate::layout::{Id, Layer, LayerKind, Layout};
@@ -200,13 +200,12 @@ fn realise(
     tensors: &[Tensor],
     statistics: Statistics<'_>,
 ) -> Result<(Box<dyn Primitive>, Source)> {
-    let values = |id: usize| tensors[id].host().into_owned();
     Ok(match *kind {
         LayerKind::Convolution { weight, bias, window } => match folded {
             None => (
                 Box::new(Convolution {
                     kernel: Kernel::new(tensors[weight].clone()),
-                    bias: bias.map(values),
+                    bias: bias.map(|bias| tensors[bias].clone()),
                     window,
                 }),
                 Source::Convolution { weight, bias },
@@ -226,7 +225,7 @@ fn realise(
             (
                 Box::new(Convolution {
                     kernel: Kernel::new(kernel),
-                    bias: Some(values(bias)),
+                    bias: Some(tensors[bias].clone()),
                     window: Window::new(1, 0),
                 }),
                 Source::Linear { weight, bias },
@@ -235,8 +234,8 @@ fn realise(
         LayerKind::BatchNormalization { scale, shift, mean, variance } => match statistics {
             Statistics::Batch(ranks) => (
                 Box::new(BatchNormalization {
-                    scale: values(scale),
-                    shift: values(shift),
+                    scale: Numbers::of(&tensors[scale]),
+                    shift: Numbers::of(&tensors[shift]),
                     epsilon: EPSILON,
                     ranks: ranks.clone(),
                 }),

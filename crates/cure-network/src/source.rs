@@ -5,8 +5,8 @@
 //! and c of b′: ∂W = γ r G, ∂b = γ r c, ∂γ = r (⟨G, W⟩ + c (b − mean)), ∂β = c, each per output
 //! channel. The same holds for second-order gradients: the fold does not depend on the input.
 
-use cure_tensor::Tensor;
-use cure_tensor::ops;
+use cure_tensor::ops::{self, ChannelSum};
+use cure_tensor::{Numbers, Tensor};
 
 use crate::error::Result;
 use crate::program::EPSILON;
@@ -41,32 +41,29 @@ pub(crate) enum Source {
 pub(crate) struct Fixed {
     scale: usize,
     shift: usize,
-    mean: Vec<f64>,
+    mean: Numbers,
     /// 1/√(variance + ε).
-    inverse: Vec<f64>,
+    inverse: Numbers,
 }
 
 impl Fixed {
     fn new([scale, shift, mean, variance]: [usize; 4], tensors: &[Tensor]) -> Self {
-        let wide =
-            |id: usize| tensors[id].host().iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
-        let inverse = wide(variance).into_iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
-        Self { scale, shift, mean: wide(mean), inverse }
+        let inverse = Numbers::of(&tensors[variance]).inverse_root(EPSILON);
+        Self { scale, shift, mean: Numbers::of(&tensors[mean]), inverse }
     }
 
     /// γ r of each channel.
-    fn slope(&self, tensors: &[Tensor]) -> Vec<f64> {
-        let scale = tensors[self.scale].host();
-        scale
-            .iter()
-            .zip(&self.inverse)
-            .map(|(&scale, inverse)| f64::from(scale) * inverse)
-            .collect()
+    fn slope(&self, tensors: &[Tensor]) -> Numbers {
+        Numbers::of(&tensors[self.scale]) * &self.inverse
     }
-}
 
-fn bias_at(tensors: &[Tensor], bias: Option<usize>, channel: usize) -> f64 {
-    bias.map_or(0.0, |id| f64::from(tensors[id].host()[channel]))
+    /// b − mean, of a convolution with or without a bias before it.
+    fn offset(&self, tensors: &[Tensor], bias: Option<usize>) -> Numbers {
+        match bias {
+            Some(bias) => Numbers::of(&tensors[bias]) - &self.mean,
+            None => -&self.mean,
+        }
+    }
 }
 
 fn add_into(slot: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {
@@ -92,28 +89,24 @@ impl Source {
     }
 
     /// W′ and b′ of a folded convolution.
-    pub(crate) fn fold(&self, tensors: &[Tensor]) -> Result<(Tensor, Vec<f32>)> {
+    pub(crate) fn fold(&self, tensors: &[Tensor]) -> Result<(Tensor, Tensor)> {
         let Self::Folded { weight, bias, norm } = self else {
-            return Ok((Tensor::zeros(&[0]), Vec::new()));
+            return Ok((Tensor::zeros(&[0]), Tensor::zeros(&[0])));
         };
         let slope = norm.slope(tensors);
         let kernel = scale_rows(&tensors[*weight], &slope)?;
-        let shift = tensors[norm.shift].host();
-        let folded = (0..slope.len()).map(|c| {
-            let offset = bias_at(tensors, *bias, c) - norm.mean[c];
-            (f64::from(shift[c]) + slope[c] * offset) as f32
-        });
-        Ok((kernel, folded.collect()))
+        let folded = Numbers::of(&tensors[norm.shift]) + slope * norm.offset(tensors, *bias);
+        Ok((kernel, folded.to_tensor()))
     }
 
     /// Scale and shift of batch normalisation on its own.
-    pub(crate) fn affine(&self, tensors: &[Tensor]) -> (Vec<f32>, Vec<f32>) {
-        let Self::FixedStatistics(norm) = self else { return Default::default() };
+    pub(crate) fn affine(&self, tensors: &[Tensor]) -> (Numbers, Numbers) {
+        let Self::FixedStatistics(norm) = self else {
+            return (Numbers::new(vec![]), Numbers::new(vec![]));
+        };
         let slope = norm.slope(tensors);
-        let shift = tensors[norm.shift].host();
-        let shifts =
-            (0..slope.len()).map(|c| (f64::from(shift[c]) - slope[c] * norm.mean[c]) as f32);
-        (slope.iter().map(|&s| s as f32).collect(), shifts.collect())
+        let shift = Numbers::of(&tensors[norm.shift]) - &slope * &norm.mean;
+        (slope, shift)
     }
 
     /// Adds a node's parameter gradients to those of the network, through the fold.
@@ -147,33 +140,22 @@ impl Source {
             }
             Self::FixedStatistics(norm) => {
                 let Some(second) = second else { return Ok(()) };
-                let (by_scale, by_shift) = (first.host(), second.host());
-                let scale = (0..by_scale.len()).map(|c| {
-                    let centred = f64::from(by_scale[c]) - norm.mean[c] * f64::from(by_shift[c]);
-                    (norm.inverse[c] * centred) as f32
-                });
-                let scale = Tensor::new(&[by_scale.len()], scale.collect())?;
-                add_into(&mut gradients[norm.scale], scale)?;
-                add_into(&mut gradients[norm.shift], second.clone())?;
+                let centred = Numbers::of(&first) - &norm.mean * Numbers::of(&second);
+                add_into(&mut gradients[norm.scale], (&norm.inverse * centred).to_tensor())?;
+                add_into(&mut gradients[norm.shift], second)?;
             }
             Self::Folded { weight, bias, norm } => {
                 let Some(by_bias) = second else { return Ok(()) };
                 let slope = norm.slope(tensors);
                 let kernel = &tensors[*weight];
-                let inner = ops::sample_dot(&first, kernel)?;
-                let c = by_bias.host();
-                let scale = (0..slope.len()).map(|o| {
-                    let offset = bias_at(tensors, *bias, o) - norm.mean[o];
-                    (norm.inverse[o] * (inner[o] + f64::from(c[o]) * offset)) as f32
-                });
-                let scale = Tensor::new(&[slope.len()], scale.collect())?;
-                add_into(&mut gradients[norm.scale], scale)?;
+                let [inner] = ops::channel_sums([ChannelSum::of(&first).times(kernel)])?;
+                let c = Numbers::of(&by_bias);
+                let scale = &norm.inverse * (inner + &c * norm.offset(tensors, *bias));
+                add_into(&mut gradients[norm.scale], scale.to_tensor())?;
                 if let Some(bias) = bias {
-                    let scaled = c.iter().zip(&slope).map(|(&c, s)| (f64::from(c) * s) as f32);
-                    let scaled = Tensor::new(&[slope.len()], scaled.collect())?;
-                    add_into(&mut gradients[*bias], scaled)?;
+                    add_into(&mut gradients[*bias], (c * &slope).to_tensor())?;
                 }
-                add_into(&mut gradients[norm.shift], by_bias.clone())?;
+                add_into(&mut gradients[norm.shift], by_bias)?;
                 add_into(&mut gradients[*weight], scale_rows(&first, &slope)?)?;
             }
         }
@@ -182,7 +164,6 @@ impl Source {
 }
 
 /// Each output channel's weights times a factor.
-fn scale_rows(weight: &Tensor, factors: &[f64]) -> Result<Tensor> {
-    let factors: Vec<f32> = factors.iter().map(|&factor| factor as f32).collect();
-    Ok(ops::scale_samples(weight, &factors)?)
+fn scale_rows(weight: &Tensor, factors: &Numbers) -> Result<Tensor> {
+    Ok(ops::channel_combination(&[(weight, factors)], &Numbers::full(factors.len(), 0.0))?)
 }

@@ -17,6 +17,7 @@ mod buffer;
 mod device;
 mod error;
 pub mod meter;
+mod numbers;
 pub mod ops;
 mod precision;
 mod room;
@@ -28,6 +29,7 @@ pub use device::{
     DEVICE_VARIABLE, Device, device, named_by_environment, precision, use_device, wait,
 };
 pub use error::TensorError;
+pub use numbers::Numbers;
 pub use precision::Precision;
 pub use room::{OutOfMemory, Room};
 pub use tensor::Tensor;

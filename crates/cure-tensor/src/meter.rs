@@ -37,6 +37,8 @@ pub struct Record {
     pub new_buffers: usize,
     /// Values that were brought from a device of libtorch to the host, where the device waits for it.
     pub read_back: usize,
+    /// How often it waited.
+    pub waits: usize,
 }
 
 impl Record {
@@ -56,6 +58,7 @@ static IS_RECORDING: AtomicBool = AtomicBool::new(false);
 static ENTRIES: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 static BUFFERS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 static READ_BACK: AtomicUsize = AtomicUsize::new(0);
+static WAITS: AtomicUsize = AtomicUsize::new(0);
 
 /// Runs `work` and says what was computed meanwhile, on all threads of the process: of two recordings the
 /// second waits (for ever, inside the first), but work that is not recorded at all is counted to whoever records.
@@ -70,14 +73,14 @@ pub fn record<R>(work: impl FnOnce() -> R) -> (R, Record) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let recording = Recording(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
     entries().clear();
-    BUFFERS.iter().chain([&READ_BACK]).for_each(|count| count.store(0, Ordering::SeqCst));
+    BUFFERS.iter().chain([&READ_BACK, &WAITS]).for_each(|count| count.store(0, Ordering::SeqCst));
     IS_RECORDING.store(true, Ordering::SeqCst);
     let result = work();
     IS_RECORDING.store(false, Ordering::SeqCst);
     let [buffers, new_buffers] = [0, 1].map(|i| BUFFERS[i].load(Ordering::SeqCst));
-    let read_back = READ_BACK.load(Ordering::SeqCst);
+    let [read_back, waits] = [&READ_BACK, &WAITS].map(|count| count.load(Ordering::SeqCst));
     let entries = std::mem::take(&mut *entries());
-    let record = Record { entries, buffers, new_buffers, read_back };
+    let record = Record { entries, buffers, new_buffers, read_back, waits };
     drop(recording);
     (result, record)
 }
@@ -99,6 +102,7 @@ pub(crate) fn buffer(is_new: bool) {
 pub(crate) fn read_back(values: usize) {
     if IS_RECORDING.load(Ordering::Relaxed) {
         READ_BACK.fetch_add(values, Ordering::Relaxed);
+        WAITS.fetch_add(1, Ordering::Relaxed);
     }
 }
 

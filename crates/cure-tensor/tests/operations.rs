@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use cure_tensor::ops::ChannelSum;
-use cure_tensor::{Tensor, ops};
+use cure_tensor::{Numbers, Tensor, ops};
 use proptest::prelude::*;
 
 /// Small integers: sums and products of them are exact in `f32`.
@@ -158,19 +158,25 @@ proptest! {
         let length = x.len() / c;
         let row = |t: &Tensor, channel: usize| t.host()[channel * length..][..length].to_vec();
         let (mean, variance) = ops::channel_moments(&x).unwrap();
+        let (mean, variance) = (mean.to_vec(), variance.to_vec());
         let centre: Vec<f32> = (0..c).map(|i| i as f32 - 1.0).collect();
-        let product = ChannelSum::of(&x).about(&centre).times(&y);
+        let centres = Numbers::new(centre.iter().map(|&value| value.into()).collect());
+        let product = ChannelSum::of(&x).about(&centres).times(&y);
         let [sums, products] = ops::channel_sums([ChannelSum::of(&x), product]).unwrap();
         let [alone] = ops::channel_sums([product]).unwrap();
-        prop_assert_eq!(&products, &alone);
-        let terms = [(&x, &centre[..]), (&y, &[2.0; 5][..c]), (&z, &[-1.0; 5][..c])];
+        prop_assert_eq!(products.to_vec(), alone.to_vec());
+        let (sums, products) = (sums.to_vec(), products.to_vec());
+        let factors = [centre.clone(), vec![2.0; c], vec![-1.0; c]];
+        let [two, down] = [2.0, -1.0].map(|value| Numbers::full(c, value));
+        let terms = [(&x, &centres), (&y, &two), (&z, &down)];
         for count in 1..=3 {
-            let found = ops::channel_combination(&terms[..count], &centre).unwrap();
+            let found = ops::channel_combination(&terms[..count], &centres).unwrap();
             for (i, &found) in found.host().iter().enumerate() {
                 let channel = i / length;
                 let expected: f32 = terms[..count]
                     .iter()
-                    .map(|(tensor, factors)| tensor.host()[i] * factors[channel])
+                    .zip(&factors)
+                    .map(|((tensor, _), factors)| tensor.host()[i] * factors[channel])
                     .sum::<f32>()
                     + centre[channel];
                 prop_assert_eq!(found, expected);
@@ -242,7 +248,7 @@ proptest! {
                 logits.host()[sample * k..][..k].iter().map(|&o| f64::from(o)).collect();
             let total: f64 = row.iter().map(|o| o.exp()).sum();
             let p: Vec<f64> = row.iter().map(|o| o.exp() / total).collect();
-            prop_assert!((found.losses[sample] + p[labels[sample]].ln()).abs() < 1e-9);
+            prop_assert!((found.losses.to_vec()[sample] + p[labels[sample]].ln()).abs() < 1e-9);
             let host = v.host();
             let v = &host[sample * k..][..k];
             let mean: f64 = p.iter().zip(v).map(|(p, &v)| p * f64::from(v)).sum();
@@ -290,10 +296,13 @@ proptest! {
 #[test]
 fn refusals_name_the_shapes() {
     let (a, b) = (Tensor::zeros(&[2, 3]), Tensor::zeros(&[3, 2]));
+    let three = Numbers::full(3, 0.0);
     for error in [
         ops::add(a.clone(), &b).unwrap_err(),
         ops::sample_dot(&a, &b).unwrap_err(),
         ops::channel_sums([ChannelSum::of(&a).times(&b)]).unwrap_err(),
+        ops::channel_sums([ChannelSum::of(&a).about(&three)]).unwrap_err(),
+        ops::channel_combination(&[(&a, &three)], &three).unwrap_err(),
         ops::softmax_covariance(&a, &b).unwrap_err(),
         ops::concatenate(&[&a, &b]).unwrap_err(),
         ops::scale_samples(&a, &[1.0]).unwrap_err(),
@@ -314,6 +323,6 @@ fn not_a_number_stays_one() {
     let x = Tensor::new(&[1, 3], vec![1.0, f32::NAN, -1.0]).unwrap();
     assert!(!ops::activate(ops::Activation::Relu, x.clone()).is_finite());
     assert!(!ops::softmax(&x).unwrap().is_finite());
-    assert!(ops::cross_entropy(&x, &[0]).unwrap().losses[0].is_nan());
+    assert!(ops::cross_entropy(&x, &[0]).unwrap().losses.to_vec()[0].is_nan());
     assert!(ops::sample_linf(&x).unwrap()[0].is_nan());
 }

@@ -28,7 +28,7 @@ fn digest(hash: &mut u64, values: &[f32]) {
 
 type Case = ([usize; 5], [usize; 4]);
 
-/// Channels in and out of a group, batch, height and width; kernel side, stride, padding, groups.
+/// Numbers in and out of a group, batch, height and width; kernel side, stride, padding, groups.
 fn cases() -> impl Strategy<Value = Case> {
     let plane = prop_oneof![
         (1usize..12, 1usize..12),
@@ -58,6 +58,7 @@ fn convolutions(([inner, outer, batch, h, w], [side, stride, padding, groups]): 
     let weight = noise(&[outer * groups, inner, side, side], 2);
     let (kernel, window) = (Kernel::new(weight.clone()), Window { stride, padding, groups });
     let bias: Vec<f32> = (0..outer * groups).map(|c| c as f32 * 0.1 - 1.0).collect();
+    let bias = Tensor::new(&[bias.len()], bias).unwrap();
     let plain = ops::convolution(&x, &kernel, window, Epilogue::default()).unwrap();
     let epilogue = Epilogue {
         bias: Some(&bias),
@@ -81,12 +82,12 @@ fn others() -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325;
     let (x, y) = (noise(&[7, 5, 9, 11], 4), noise(&[7, 5, 9, 11], 5));
     let (mean, variance) = ops::channel_moments(&x).unwrap();
-    let centre: Vec<f32> = mean.iter().map(|&value| value as f32).collect();
-    let [sums] = ops::channel_sums([ops::ChannelSum::of(&x).about(&centre).times(&y)]).unwrap();
-    for values in [mean, variance, sums, ops::sample_l2(&x).unwrap()] {
+    let [sums] = ops::channel_sums([ops::ChannelSum::of(&x).about(&mean).times(&y)]).unwrap();
+    let combined = ops::channel_combination(&[(&x, &mean), (&y, &mean)], &mean).unwrap();
+    let lengths = ops::sample_l2(&x).unwrap();
+    for values in [mean.to_vec(), variance.to_vec(), sums.to_vec(), lengths] {
         digest(&mut hash, &values.iter().map(|&value| value as f32).collect::<Vec<_>>());
     }
-    let combined = ops::channel_combination(&[(&x, &centre), (&y, &centre)], &centre).unwrap();
     for tensor in [
         combined,
         ops::axpy(0.3, &x, y.clone()).unwrap(),

@@ -51,7 +51,7 @@ fn logits(network: &Network, points: &Tensor) -> Tensor {
 }
 
 fn losses(points: &Tensor) -> Vec<f64> {
-    ops::cross_entropy(&logits(&network(), points), &labels()).unwrap().losses
+    ops::cross_entropy(&logits(&network(), points), &labels()).unwrap().losses.to_vec()
 }
 
 /// KL(p(x) ‖ p(x′)) of each sample.

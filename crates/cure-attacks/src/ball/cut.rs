@@ -1,5 +1,7 @@
 //! What lies outside the ball is cut to its nearest point, in double and in single precision.
 
+use cure_tensor::ops::rounded_within;
+
 use super::Ball;
 use crate::epsilon::Norm;
 
@@ -10,7 +12,7 @@ impl Ball<'_> {
     pub(super) fn add(&self, center: &[f32], perturbation: &[f64], out: &mut [f32]) {
         let fill = |out: &mut [f32], limit: &dyn Fn(f64) -> f64| {
             for ((out, &center), &change) in out.iter_mut().zip(center).zip(perturbation) {
-                *out = moved(center, change, limit(change)).clamp(0.0, 1.0);
+                *out = rounded_within(center, change, limit(change)).clamp(0.0, 1.0);
             }
         };
         match self.norm {
@@ -67,19 +69,6 @@ fn project_l1(radius: f64, values: &mut [f64]) {
     }
 }
 
-/// The `f32` nearest to center + change, or its neighbour towards the centre if it is further
-/// away than `limit` ≥ |change|.
-fn moved(center: f32, change: f64, limit: f64) -> f32 {
-    let point = (f64::from(center) + change) as f32;
-    if (f64::from(point) - f64::from(center)).abs() <= limit {
-        point
-    } else if point > center {
-        point.next_down()
-    } else {
-        point.next_up()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,7 +79,7 @@ mod tests {
     proptest! {
         #[test]
         fn rounding_stays_within_the_limit(center in 0f32..=1.0, change in -1f64..=1.0) {
-            let found = |limit| f64::from(moved(center, change, limit)) - f64::from(center);
+            let found = |limit| f64::from(rounded_within(center, change, limit)) - f64::from(center);
             prop_assert!(found(change.abs()).abs() <= change.abs());
             // And loses no more than one unit in the last place below 2; half of it unlimited.
             prop_assert!((found(change.abs()) - change).abs() <= f64::from(f32::EPSILON));

@@ -84,7 +84,7 @@ pub fn section(
                 images.host().chunks_exact(losses.dimension()).filter(|i| leaves(i)).count();
             let logits = losses.classifier().logits(&images)?;
             let labels = losses.labels_of(&vec![plane.row; changes.len()]);
-            found.losses.extend(ops::cross_entropy(&logits, &labels)?.losses);
+            found.losses.extend(ops::cross_entropy(&logits, &labels)?.losses.to_vec());
             found.classes.extend(losses.predictions(&logits));
         }
     }

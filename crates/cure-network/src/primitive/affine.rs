@@ -1,19 +1,19 @@
-use cure_tensor::Tensor;
 use cure_tensor::ops::{self, ChannelSum};
+use cure_tensor::{Numbers, Tensor};
 
-use super::{At, Kept, Primitive, Second, finish, masked, to_f32, vector};
+use super::{At, Kept, Primitive, Second, finish, masked};
 use crate::error::Result;
 
 /// y = s ⊙ x + t for each channel: input normalisation, and batch normalisation with fixed
 /// statistics where no convolution comes before it to fold it into.
 pub(crate) struct Affine {
-    pub(crate) scale: Vec<f32>,
-    pub(crate) shift: Vec<f32>,
+    pub(crate) scale: Numbers,
+    pub(crate) shift: Numbers,
 }
 
 impl Affine {
     fn linear(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::channel_combination(&[(x, &self.scale)], &vec![0.0; self.scale.len()])?)
+        Ok(ops::channel_combination(&[(x, &self.scale)], &Numbers::full(self.scale.len(), 0.0))?)
     }
 }
 
@@ -43,8 +43,8 @@ impl Primitive for Affine {
         if let Some(second) = second {
             let product = ChannelSum::of(second.tangents[0]).times(second.lambda);
             let [more] = ops::channel_sums([product])?;
-            scale.iter_mut().zip(more).for_each(|(sum, value)| *sum += value);
+            scale = scale + more;
         }
-        Ok(vec![vector(to_f32(&scale))?, vector(to_f32(&shift))?])
+        Ok(vec![scale.to_tensor(), shift.to_tensor()])
     }
 }

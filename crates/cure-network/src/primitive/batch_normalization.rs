@@ -1,7 +1,7 @@
-use cure_tensor::Tensor;
 use cure_tensor::ops::{self, ChannelSum};
+use cure_tensor::{Numbers, Tensor};
 
-use super::{At, Kept, Primitive, Second, finish, masked, to_f32, vector};
+use super::{At, Kept, Primitive, Second, finish, masked};
 use crate::error::Result;
 use crate::linearization::Moments;
 use crate::ranks::Ranks;
@@ -13,8 +13,8 @@ use crate::ranks::Ranks;
 /// With ⟨·⟩ the mean over a channel and P a = a − ⟨a⟩ − x̂⟨x̂ a⟩ (symmetric), the derivative of x̂ is
 /// P/σ. The rules below are per-channel linear combinations whose coefficients are a few means.
 pub(crate) struct BatchNormalization {
-    pub(crate) scale: Vec<f32>,
-    pub(crate) shift: Vec<f32>,
+    pub(crate) scale: Numbers,
+    pub(crate) shift: Numbers,
     pub(crate) epsilon: f64,
     pub(crate) ranks: Ranks,
 }
@@ -22,138 +22,151 @@ pub(crate) struct BatchNormalization {
 /// The statistics of a batch, and sums and means against x̂.
 struct Normalized<'a> {
     x: &'a Tensor,
-    mean: Vec<f64>,
-    inverse: Vec<f64>,
+    mean: Numbers,
+    /// 1/σ.
+    inverse: Numbers,
+    /// γ.
+    scale: &'a Numbers,
+    /// γ/σ.
+    slope: Numbers,
     count: f64,
     ranks: &'a Ranks,
 }
 
 impl Normalized<'_> {
     /// Σ a and Σ x̂ a of each channel, over this rank's samples.
-    fn sums(&self, a: &Tensor) -> Result<[Vec<f64>; 2]> {
-        let centre = to_f32(&self.mean);
-        let [plain, with] = ops::channel_sums([ChannelSum::of(a), self.with(&centre, a)])?;
-        Ok([plain, self.scaled(with)])
+    fn sums(&self, a: &Tensor) -> Result<[Numbers; 2]> {
+        if let Some(sums) = ops::batch_norm_sums(a, self.x, [&self.mean, &self.inverse])? {
+            return Ok(sums);
+        }
+        let [plain, with] = ops::channel_sums([ChannelSum::of(a), self.with(a)])?;
+        Ok([plain, with * &self.inverse])
     }
 
     /// The sum of (x − m) a.
-    fn with<'b>(&'b self, centre: &'b [f32], a: &'b Tensor) -> ChannelSum<'b> {
-        ChannelSum::of(self.x).about(centre).times(a)
-    }
-
-    /// Sums with x̂, from those with x − m.
-    fn scaled(&self, mut sums: Vec<f64>) -> Vec<f64> {
-        sums.iter_mut().zip(&self.inverse).for_each(|(sum, inverse)| *sum *= inverse);
-        sums
+    fn with<'b>(&'b self, a: &'b Tensor) -> ChannelSum<'b> {
+        ChannelSum::of(self.x).about(&self.mean).times(a)
     }
 
     /// Means over the whole batch, from this rank's sums.
-    fn means<const N: usize>(&self, sums: [Vec<f64>; N]) -> [Vec<f64>; N] {
-        let channels = self.mean.len();
-        let mut all = sums.concat();
-        self.ranks.sum(&mut all);
-        all.iter_mut().for_each(|sum| *sum /= self.count);
-        std::array::from_fn(|which| all[which * channels..(which + 1) * channels].to_vec())
+    fn means<const N: usize>(&self, sums: [Numbers; N]) -> [Numbers; N] {
+        total(self.ranks, sums).map(|sum| sum * (1.0 / self.count))
     }
 
     /// What second order needs of ẋ and λ: this rank's sums of ẋ, x̂ẋ, λ, x̂λ and ẋλ.
-    fn sums_of_second(&self, second: &Second<'_>) -> Result<[Vec<f64>; 5]> {
+    fn sums_of_second(&self, second: &Second<'_>) -> Result<[Numbers; 5]> {
         let (x_dot, lambda) = (second.tangents[0], second.lambda);
-        let centre = to_f32(&self.mean);
+        let statistics = [&self.mean, &self.inverse];
+        if let Some([dot, with_dot]) = ops::batch_norm_sums(x_dot, self.x, statistics)? {
+            let [plain, with_lambda] = self.sums(lambda)?;
+            let [dot_lambda] = ops::channel_sums([ChannelSum::of(x_dot).times(lambda)])?;
+            return Ok([dot, with_dot, plain, with_lambda, dot_lambda]);
+        }
         let [dot, with_dot, plain, with_lambda, dot_lambda] = ops::channel_sums([
             ChannelSum::of(x_dot),
-            self.with(&centre, x_dot),
+            self.with(x_dot),
             ChannelSum::of(lambda),
-            self.with(&centre, lambda),
+            self.with(lambda),
             ChannelSum::of(x_dot).times(lambda),
         ])?;
-        Ok([dot, self.scaled(with_dot), plain, self.scaled(with_lambda), dot_lambda])
+        let inverse = &self.inverse;
+        Ok([dot, with_dot * inverse, plain, with_lambda * inverse, dot_lambda])
     }
 
     /// Σᵢ cᵢ tᵢ + h x̂ + k, each coefficient per channel.
     fn combine(
         &self,
-        terms: &[(&Tensor, Vec<f64>)],
-        with_normalized: &[f64],
-        constant: &[f64],
+        terms: &[(&Tensor, &Numbers)],
+        with_normalized: &Numbers,
+        constant: &Numbers,
     ) -> Result<Tensor> {
-        let mut coefficients: Vec<Vec<f32>> = terms.iter().map(|(_, c)| to_f32(c)).collect();
-        let of_x: Vec<f64> =
-            with_normalized.iter().zip(&self.inverse).map(|(h, inverse)| h * inverse).collect();
-        let constant: Vec<f64> =
-            constant.iter().zip(&of_x).zip(&self.mean).map(|((k, c), mean)| k - c * mean).collect();
-        coefficients.push(to_f32(&of_x));
-        let tensors = terms.iter().map(|&(tensor, _)| tensor).chain([self.x]);
-        let all: Vec<(&Tensor, &[f32])> =
-            tensors.zip(coefficients.iter().map(Vec::as_slice)).collect();
-        Ok(ops::channel_combination(&all, &to_f32(&constant))?)
+        let of_x = with_normalized * &self.inverse;
+        let constant = constant - &of_x * &self.mean;
+        let all: Vec<(&Tensor, &Numbers)> =
+            terms.iter().copied().chain([(self.x, &of_x)]).collect();
+        Ok(ops::channel_combination(&all, &constant)?)
     }
+
+    /// γ/σ · P a, the tangent and the pull back alike.
+    fn project(&self, a: &Tensor) -> Result<Tensor> {
+        let statistics = [&self.mean, &self.inverse];
+        if self.ranks.size() == 1
+            && let Some(found) = ops::batch_norm_pullback(a, self.x, self.scale, statistics)?
+        {
+            return Ok(found);
+        }
+        let [mean, with] = self.means(self.sums(a)?);
+        let down = -&self.slope;
+        self.combine(&[(a, &self.slope)], &(&down * with), &(down * mean))
+    }
+}
+
+/// Sums over the ranks, in one message.
+fn total<const N: usize>(ranks: &Ranks, sums: [Numbers; N]) -> [Numbers; N] {
+    if ranks.size() == 1 {
+        return sums;
+    }
+    let lengths = sums.each_ref().map(Numbers::len);
+    let mut all: Vec<f64> = sums.iter().flat_map(Numbers::to_vec).collect();
+    ranks.sum(&mut all);
+    let mut rest = all.into_iter();
+    lengths.map(|length| Numbers::new(rest.by_ref().take(length).collect()))
 }
 
 impl BatchNormalization {
     fn normalized<'a>(&'a self, at: &At<'a>) -> Normalized<'a> {
-        let (mean, variance, count) = match at.kept {
-            Kept::Moments(moments) => (moments.mean.clone(), &*moments.variance, moments.count),
-            Kept::Nothing => (vec![0.0; self.scale.len()], [].as_slice(), 1),
+        let (mean, inverse, count) = match at.kept {
+            Kept::Moments(Moments { mean, variance, count }) => {
+                (mean.clone(), variance.inverse_root(self.epsilon), *count)
+            }
+            Kept::Nothing => {
+                let none = || Numbers::full(self.scale.len(), 0.0);
+                (none(), none(), 1)
+            }
         };
-        let inverse = variance.iter().map(|v| 1.0 / (v + self.epsilon).sqrt()).collect();
-        Normalized { x: at.inputs[0], mean, inverse, count: count as f64, ranks: &self.ranks }
+        let slope = &self.scale * &inverse;
+        let (x, count) = (at.inputs[0], count as f64);
+        Normalized { x, mean, inverse, scale: &self.scale, slope, count, ranks: &self.ranks }
     }
 
     /// Of the whole batch: n ⟨(x − m)²⟩ is the sum over the ranks of nᵣ (vᵣ + (mᵣ − m)²).
     fn moments(&self, x: &Tensor) -> Result<Moments> {
-        let (mut mean, mut variance) = ops::channel_moments(x)?;
-        let here = (x.len() / mean.len().max(1)) as f64;
-        let own = mean.clone();
-        let mut sums: Vec<f64> = own.iter().map(|mean| here * mean).chain([here]).collect();
-        self.ranks.sum(&mut sums);
-        let count = sums.pop().unwrap_or(here);
-        if count > here {
-            mean = sums.iter().map(|sum| sum / count).collect();
-            let about = |(v, (own, mean)): (&f64, (&f64, &f64))| here * (v + (own - mean).powi(2));
-            variance = variance.iter().zip(own.iter().zip(&mean)).map(about).collect();
-            self.ranks.sum(&mut variance);
-            variance.iter_mut().for_each(|sum| *sum /= count);
+        let (own, variance) = ops::channel_moments(x)?;
+        let here = (x.len() / own.len().max(1)) as f64;
+        if self.ranks.size() == 1 {
+            return Ok(Moments { mean: own, variance, count: here as usize });
         }
-        Ok(Moments { mean, variance, count: count as usize })
-    }
-
-    fn channels(&self, f: impl Fn(usize) -> f64) -> Vec<f64> {
-        (0..self.scale.len()).map(f).collect()
-    }
-
-    /// γ/σ of a channel.
-    fn slope(&self, n: &Normalized<'_>, channel: usize) -> f64 {
-        f64::from(self.scale[channel]) * n.inverse[channel]
-    }
-
-    /// γ/σ · P a, the tangent and the pull back alike.
-    fn project(&self, n: &Normalized<'_>, a: &Tensor) -> Result<Tensor> {
-        let [mean, with] = n.means(n.sums(a)?);
-        n.combine(
-            &[(a, self.channels(|c| self.slope(n, c)))],
-            &self.channels(|c| -self.slope(n, c) * with[c]),
-            &self.channels(|c| -self.slope(n, c) * mean[c]),
-        )
+        let [sum, count] = total(&self.ranks, [&own * here, Numbers::new(vec![here])]);
+        let count = count.to_vec()[0];
+        let mean = sum * (1.0 / count);
+        let apart = &own - &mean;
+        let [sum] = total(&self.ranks, [(variance + &apart * &apart) * here]);
+        Ok(Moments { mean, variance: sum * (1.0 / count), count: count as usize })
     }
 }
 
 impl Primitive for BatchNormalization {
     fn value(&self, inputs: &[&Tensor], relu: bool) -> Result<(Tensor, Kept)> {
+        if self.ranks.size() == 1
+            && let Some((value, mean, variance)) =
+                ops::batch_norm(inputs[0], &self.scale, &self.shift, self.epsilon)?
+        {
+            let count = inputs[0].len() / mean.len().max(1);
+            return Ok((finish(value, relu), Kept::Moments(Moments { mean, variance, count })));
+        }
         let kept = Kept::Moments(self.moments(inputs[0])?);
         let n = self.normalized(&At { inputs, kept: &kept });
-        let slope = self.channels(|c| self.slope(&n, c));
-        let shift = self.channels(|c| f64::from(self.shift[c]) - slope[c] * n.mean[c]);
-        let value = ops::channel_combination(&[(inputs[0], &to_f32(&slope))], &to_f32(&shift))?;
+        let shift = &self.shift - &n.slope * &n.mean;
+        let value = ops::channel_combination(&[(inputs[0], &n.slope)], &shift)?;
         Ok((finish(value, relu), kept))
     }
 
     fn tangent(&self, at: &At<'_>, tangents: &[&Tensor], mask: Option<&Tensor>) -> Result<Tensor> {
-        masked(self.project(&self.normalized(at), tangents[0])?, mask)
+        masked(self.normalized(at).project(tangents[0])?, mask)
     }
 
     fn pullback(&self, at: &At<'_>, g: &Tensor) -> Result<Vec<Tensor>> {
-        Ok(vec![self.project(&self.normalized(at), g)?])
+        Ok(vec![self.normalized(at).project(g)?])
     }
 
     /// The derivative of λₓ = (γ/σ)(λ − ⟨λ⟩ − x̂⟨x̂λ⟩) along ẋ. With q = ⟨x̂ẋ⟩ the derivative of σ
@@ -165,27 +178,16 @@ impl Primitive for BatchNormalization {
         let [mean_mu, with_mu] = n.means(n.sums(mu)?);
         let [mean_dot, q, mean_lambda, with_lambda, dot_lambda] =
             n.means(n.sums_of_second(second)?);
-        let inverse = &n.inverse;
+        let (slope, inverse) = (&n.slope, &n.inverse);
         // ⟨x̂′λ⟩
-        let moved = self.channels(|c| {
-            inverse[c] * (dot_lambda[c] - mean_dot[c] * mean_lambda[c] - q[c] * with_lambda[c])
-        });
-        let slope = self.channels(|c| self.slope(&n, c));
-        let input = n.combine(
-            &[
-                (mu, slope.clone()),
-                (lambda, self.channels(|c| -slope[c] * q[c] * inverse[c])),
-                (x_dot, self.channels(|c| -slope[c] * inverse[c] * with_lambda[c])),
-            ],
-            &self.channels(|c| {
-                slope[c] * (-with_mu[c] + 2.0 * q[c] * inverse[c] * with_lambda[c] - moved[c])
-            }),
-            &self.channels(|c| {
-                let drift = q[c] * mean_lambda[c] + with_lambda[c] * mean_dot[c];
-                slope[c] * (-mean_mu[c] + inverse[c] * drift)
-            }),
-        )?;
-        Ok(vec![input])
+        let moved = inverse * (dot_lambda - &mean_dot * &mean_lambda - &q * &with_lambda);
+        let of_lambda = -slope * &q * inverse;
+        let of_x_dot = -slope * inverse * &with_lambda;
+        let of_normalized = slope * (&q * 2.0 * inverse * &with_lambda - with_mu - moved);
+        let drift = &q * mean_lambda + with_lambda * mean_dot;
+        let constant = slope * (inverse * drift - mean_mu);
+        let terms = [(mu, slope), (lambda, &of_lambda), (x_dot, &of_x_dot)];
+        Ok(vec![n.combine(&terms, &of_normalized, &constant)?])
     }
 
     /// Scale, then shift: ∂γ = Σ x̂ g at first order, Σ (x̂ μ + x̂′ λ) at second; ∂β = Σ g. The sums
@@ -201,11 +203,9 @@ impl Primitive for BatchNormalization {
         if let Some(second) = second {
             let [dot, with_dot, lambda, with_lambda, dot_lambda] = n.sums_of_second(second)?;
             let [mean_dot, q] = n.means([dot, with_dot]);
-            for (c, scale) in scale.iter_mut().enumerate() {
-                *scale += n.inverse[c]
-                    * (dot_lambda[c] - mean_dot[c] * lambda[c] - q[c] * with_lambda[c]);
-            }
+            let moved = dot_lambda - mean_dot * lambda - q * with_lambda;
+            scale = scale + &n.inverse * moved;
         }
-        Ok(vec![vector(to_f32(&scale))?, vector(to_f32(&shift))?])
+        Ok(vec![scale.to_tensor(), shift.to_tensor()])
     }
 }

@@ -1,14 +1,14 @@
 use cure_tensor::Tensor;
 use cure_tensor::ops::{self, Activation, ChannelSum, Epilogue, Kernel, Window};
 
-use super::{At, Kept, Primitive, Second, to_f32, vector};
+use super::{At, Kept, Primitive, Second};
 use crate::error::Result;
 
 /// y = W ⋆ x + b (+ r): a convolution, with a residual as its second input where there is one.
 /// A fully connected layer is the case of 1×1 planes.
 pub(crate) struct Convolution {
     pub(crate) kernel: Kernel,
-    pub(crate) bias: Option<Vec<f32>>,
+    pub(crate) bias: Option<Tensor>,
     pub(crate) window: Window,
 }
 
@@ -25,7 +25,7 @@ impl Convolution {
 impl Primitive for Convolution {
     fn value(&self, inputs: &[&Tensor], relu: bool) -> Result<(Tensor, Kept)> {
         let epilogue = Epilogue {
-            bias: self.bias.as_deref(),
+            bias: self.bias.as_ref(),
             residual: inputs.get(1).copied(),
             activation: relu.then_some(Activation::Relu),
             mask: None,
@@ -70,6 +70,6 @@ impl Primitive for Convolution {
             return Ok(vec![weight]);
         }
         let [bias] = ops::channel_sums([ChannelSum::of(g)])?;
-        Ok(vec![weight, vector(to_f32(&bias))?])
+        Ok(vec![weight, bias.to_tensor()])
     }
 }

@@ -97,11 +97,3 @@ fn masked(value: Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
 fn finish(value: Tensor, relu: bool) -> Tensor {
     if relu { ops::activate(Activation::Relu, value) } else { value }
 }
-
-fn to_f32(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&value| value as f32).collect()
-}
-
-fn vector(values: Vec<f32>) -> Result<Tensor> {
-    Ok(Tensor::new(&[values.len()], values)?)
-}

@@ -4,7 +4,7 @@
 use super::machine::vectorised;
 use super::parallel::{map, over_pieces};
 use crate::buffer::Buffer;
-use crate::{Result, Tensor, TensorError};
+use crate::{Numbers, Result, Tensor, TensorError};
 
 /// Lanes of the partial sums: one AVX-512 register, fixed on every machine so that all agree.
 const LANES: usize = 16;
@@ -44,7 +44,7 @@ fn channels(operation: &'static str, x: &Tensor) -> Result<(usize, usize)> {
 ///
 /// # Errors
 /// If `x` has no channel dimension.
-pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
+pub fn channel_moments(x: &Tensor) -> Result<(Numbers, Numbers)> {
     let _running = crate::meter::operation("channel_moments");
     let (count, length) = channels("channel_moments", x)?;
     on_torch!(channel_moments(x));
@@ -58,7 +58,8 @@ pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
         // The centre was rounded to f32; the second moment about the true mean is a little less.
         (mean, (squares - (mean - f64::from(centre)).powi(2)).max(0.0))
     };
-    Ok(map((0..count).collect(), moments).into_iter().unzip())
+    let (means, variances) = map((0..count).collect(), moments).into_iter().unzip();
+    Ok((Numbers::new(means), Numbers::new(variances)))
 }
 
 /// What is summed over each channel: (a − centre)·b, with 0 for the centre and 1 for b where there is
@@ -67,7 +68,7 @@ pub fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
 #[derive(Clone, Copy)]
 pub struct ChannelSum<'a> {
     a: &'a Tensor,
-    centre: Option<&'a [f32]>,
+    centre: Option<&'a Numbers>,
     b: Option<&'a Tensor>,
 }
 
@@ -77,8 +78,8 @@ impl<'a> ChannelSum<'a> {
         Self { a, centre: None, b: None }
     }
 
-    /// With a − centre for a; `centre` has `C` entries.
-    pub fn about(self, centre: &'a [f32]) -> Self {
+    /// With a − centre for a, the centre rounded to single precision; it has `C` entries.
+    pub fn about(self, centre: &'a Numbers) -> Self {
         Self { centre: Some(centre), ..self }
     }
 
@@ -89,7 +90,7 @@ impl<'a> ChannelSum<'a> {
 
     /// a, the centre and b.
     #[cfg(feature = "libtorch")]
-    pub(crate) fn parts(&self) -> (&'a Tensor, Option<&'a [f32]>, Option<&'a Tensor>) {
+    pub(crate) fn parts(&self) -> (&'a Tensor, Option<&'a Numbers>, Option<&'a Tensor>) {
         (self.a, self.centre, self.b)
     }
 
@@ -99,12 +100,7 @@ impl<'a> ChannelSum<'a> {
         if let Some(other) = tensors.find(|tensor| tensor.shape() != shape) {
             return Err(TensorError::shape(operation, format!("{shape:?}"), other.shape()));
         }
-        match self.centre {
-            Some(centre) if centre.len() != count => {
-                Err(TensorError::shape(operation, format!("[{count}]"), &[centre.len()]))
-            }
-            _ => Ok(()),
-        }
+        self.centre.map_or(Ok(()), |centre| centre.check(operation, count))
     }
 }
 
@@ -116,21 +112,25 @@ impl<'a> ChannelSum<'a> {
 ///
 /// # Errors
 /// If the shapes differ.
-pub fn channel_sums<const N: usize>(sums: [ChannelSum<'_>; N]) -> Result<[Vec<f64>; N]> {
+pub fn channel_sums<const N: usize>(sums: [ChannelSum<'_>; N]) -> Result<[Numbers; N]> {
     let _running = crate::meter::operation("channel_sums");
-    let Some(first) = sums.first() else { return Ok([const { Vec::new() }; N]) };
+    let Some(first) = sums.first() else {
+        return Ok(std::array::from_fn(|_| Numbers::new(vec![])));
+    };
     let (count, length) = channels("channel_sums", first.a)?;
     for sum in &sums {
         sum.check(first.a.shape(), count)?;
     }
     on_torch!(channel_sums(&sums));
+    let centres: [Vec<f32>; N] =
+        std::array::from_fn(|sum| sums[sum].centre.map(Numbers::single).unwrap_or_default());
     let one = |channel: usize| {
         let mut totals = [0.0; N];
         for start in (0..length).step_by(RUN) {
             let run = channel * length + start..channel * length + (start + RUN).min(length);
-            for (total, one) in totals.iter_mut().zip(&sums) {
+            for ((total, one), centres) in totals.iter_mut().zip(&sums).zip(&centres) {
                 let left = &one.a.cpu()[run.clone()];
-                let centre = one.centre.map_or(0.0, |centre| centre[channel]);
+                let centre = centres.get(channel).copied().unwrap_or(0.0);
                 *total += match one.b {
                     None => vectorised(|| sum(left, left, |a, _| a - centre)),
                     Some(b) => {
@@ -143,17 +143,17 @@ pub fn channel_sums<const N: usize>(sums: [ChannelSum<'_>; N]) -> Result<[Vec<f6
         totals
     };
     let rows: Vec<[f64; N]> = map((0..count).collect(), one);
-    Ok(std::array::from_fn(|sum| rows.iter().map(|row| row[sum]).collect()))
+    Ok(std::array::from_fn(|sum| Numbers::new(rows.iter().map(|row| row[sum]).collect())))
 }
 
-/// `Σᵢ cᵢ[channel]·tᵢ + constant[channel]`.
+/// `Σᵢ cᵢ[channel]·tᵢ + constant[channel]`, all rounded to single precision first.
 ///
 /// # Shapes
-/// Each tensor `[C, …]`, alike; each coefficient vector and the constant have `C` entries.
+/// Each tensor `[C, …]`, alike; coefficients and the constant have `C` entries each.
 ///
 /// # Errors
 /// If there is no term, or shapes or lengths differ.
-pub fn channel_combination(terms: &[(&Tensor, &[f32])], constant: &[f32]) -> Result<Tensor> {
+pub fn channel_combination(terms: &[(&Tensor, &Numbers)], constant: &Numbers) -> Result<Tensor> {
     let _running = crate::meter::operation("channel_combination");
     let operation = "channel_combination";
     let Some((first, _)) = terms.first() else {
@@ -168,18 +168,14 @@ pub fn channel_combination(terms: &[(&Tensor, &[f32])], constant: &[f32]) -> Res
                 tensor.shape(),
             ));
         }
-        if coefficients.len() != count {
-            return Err(TensorError::shape(
-                operation,
-                format!("[{count}] coefficients"),
-                &[coefficients.len()],
-            ));
-        }
+        coefficients.check(operation, count)?;
     }
-    if constant.len() != count {
-        return Err(TensorError::shape(operation, format!("[{count}]"), &[constant.len()]));
-    }
+    constant.check(operation, count)?;
     on_torch!(channel_combination(terms, constant));
+    let coefficients: Vec<Vec<f32>> = terms.iter().map(|(_, c)| c.single()).collect();
+    let terms: Vec<(&Tensor, &[f32])> =
+        terms.iter().zip(&coefficients).map(|(&(tensor, _), c)| (tensor, c.as_slice())).collect();
+    let constant = constant.single();
     let mut output = Buffer::stale(first.len());
     over_pieces(&mut output, |offset, piece| {
         let mut done = 0;
@@ -188,7 +184,7 @@ pub fn channel_combination(terms: &[(&Tensor, &[f32])], constant: &[f32]) -> Res
             let end = ((channel + 1) * length - offset).min(piece.len());
             let out = &mut piece[done..end];
             let at = offset + done..offset + end;
-            combine(out, at, terms, channel, constant[channel]);
+            combine(out, at, &terms, channel, constant[channel]);
             done = end;
         }
     });

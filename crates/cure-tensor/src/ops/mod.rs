@@ -23,6 +23,8 @@ macro_rules! zip_on_torch {
 }
 
 mod activation;
+mod ascent;
+mod batch_norm;
 mod channel;
 mod convolution;
 mod elementwise;
@@ -33,8 +35,11 @@ mod pooling;
 mod running;
 mod sample;
 mod softmax;
+mod whole;
 
 pub use activation::{Activation, activate, activation_pullback, activation_second_order};
+pub use ascent::{rounded_within, sign_step};
+pub use batch_norm::{batch_norm, batch_norm_pullback, batch_norm_sums};
 pub use channel::{ChannelSum, channel_combination, channel_moments, channel_sums};
 pub use convolution::{
     Epilogue, Kernel, Window, convolution, convolution_input_gradient, convolution_weight_gradient,
@@ -55,3 +60,4 @@ pub use sample::{
     scale_samples,
 };
 pub use softmax::{CrossEntropy, cross_entropy, softmax, softmax_covariance};
+pub use whole::{are_finite, norms};

@@ -1,13 +1,13 @@
 //! Softmax, cross-entropy and its two derivatives with respect to the logits. Logits are
 //! sample-major, `[N, K]`, and few: plain loops in `f64`, rounded once.
 
-use crate::{Result, Tensor, TensorError};
+use crate::{Numbers, Result, Tensor, TensorError};
 
 /// The cross-entropy of a batch and what its derivatives need.
 #[derive(Clone, Debug)]
 pub struct CrossEntropy {
     /// ℓ of each sample, in nats.
-    pub losses: Vec<f64>,
+    pub losses: Numbers,
     /// p − y, the gradient of each sample's ℓ with respect to its logits: `[N, K]`.
     pub residual: Tensor,
     /// p, the class probabilities: `[N, K]`.
@@ -80,7 +80,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[usize]) -> Result<CrossEntropy> 
         );
     }
     Ok(CrossEntropy {
-        losses,
+        losses: Numbers::new(losses),
         residual: Tensor::new(&[n, k], residual)?,
         probabilities: Tensor::new(&[n, k], probabilities)?,
     })

@@ -1,45 +1,54 @@
 use tch::Kind;
 
-use super::{Made, column, inner, made, read};
+use super::doubles::{beside, numbers};
+use super::{Made, error, made};
 use crate::ops::ChannelSum;
-use crate::{Result, Tensor};
+use crate::{Numbers, Result, Tensor};
 
 /// Σ over all but the first dimension, in f64; over a plane in f32 first, as on the CPU engine, for ATen sums
-/// f32 in f64 by a copy of the whole tensor.
+/// f32 in f64 by a copy of the whole tensor. What lies in memory with channels last is summed in that order:
+/// the other way it takes twenty times as long.
 fn total(x: &tch::Tensor) -> Made {
-    match inner(x.dim()).as_slice() {
-        [] => x.f_to_kind(Kind::Double),
-        [first, planes @ ..] if !planes.is_empty() => {
-            let of_planes = x.f_sum_dim_intlist(planes, false, Kind::Float)?;
-            of_planes.f_sum_dim_intlist([*first].as_slice(), false, Kind::Double)
+    match *x.size().as_slice() {
+        [channels, samples, _, _] if !x.is_contiguous() => {
+            let rows = x.f_permute([1, 2, 3, 0])?.f_reshape([samples, -1, channels])?;
+            let of_samples = rows.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?;
+            of_samples.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Double)
         }
-        dimensions => x.f_sum_dim_intlist(dimensions, false, Kind::Double),
+        [_] => x.f_to_kind(Kind::Double),
+        [_, _] => x.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Double),
+        _ => {
+            let of_planes =
+                x.f_flatten(2, -1)?.f_sum_dim_intlist([2i64].as_slice(), false, Kind::Float)?;
+            of_planes.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Double)
+        }
     }
 }
 
-pub(crate) fn channel_moments(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
-    let length = x.shape().iter().skip(1).product::<usize>() as f64;
-    let sums = read("channel_moments", x.torch().and_then(|x| total(&x)))?;
-    let means: Vec<f64> = sums.into_iter().map(|sum| sum / length).collect();
-    let centres: Vec<f32> = means.iter().map(|&mean| mean as f32).collect();
-    let squares = || {
+pub(crate) fn channel_moments(x: &Tensor) -> Result<(Numbers, Numbers)> {
+    let share = 1.0 / x.shape().iter().skip(1).product::<usize>() as f64;
+    let found = || {
         let x = x.torch()?;
-        total(&x.f_sub(&column(&centres, x.dim())?)?.f_square()?)
+        let mean = total(&x)?.f_mul_scalar(share)?;
+        let centre = mean.f_to_kind(Kind::Float)?;
+        let mut beside = vec![1; x.dim()];
+        beside[0] = -1;
+        let squares = total(&x.f_sub(&centre.f_view(beside.as_slice())?)?.f_square()?)?;
+        // The centre was rounded to f32; the second moment about the true mean is a little less.
+        let rounding = mean.f_sub(&centre)?.f_square()?;
+        let variance = squares.f_mul_scalar(share)?.f_sub(&rounding)?.f_clamp_min(0.0)?;
+        Ok([mean, variance])
     };
-    let squares = read("channel_moments", squares())?;
-    // The centre was rounded to f32; the second moment about the true mean is a little less.
-    let variance = |((mean, centre), square): ((&f64, &f32), f64)| {
-        (square / length - (mean - f64::from(*centre)).powi(2)).max(0.0)
-    };
-    let variances = means.iter().zip(&centres).zip(squares).map(variance).collect();
-    Ok((means, variances))
+    let operation = "channel_moments";
+    let [mean, variance] = found().map_err(|cause| error(operation, &cause))?;
+    Ok((numbers(operation, Ok(mean))?, numbers(operation, Ok(variance))?))
 }
 
-pub(crate) fn channel_sums<const N: usize>(sums: &[ChannelSum<'_>; N]) -> Result<[Vec<f64>; N]> {
+pub(crate) fn channel_sums<const N: usize>(sums: &[ChannelSum<'_>; N]) -> Result<[Numbers; N]> {
     let found = |sum: &ChannelSum<'_>| {
         let (a, centre, b) = sum.parts();
         let a = a.torch()?;
-        let centred = centre.map(|centre| a.f_sub(&column(centre, a.dim())?)).transpose()?;
+        let centred = centre.map(|centre| a.f_sub(&beside(centre, a.dim())?)).transpose()?;
         match (centred, b) {
             (None, None) => total(&a),
             (None, Some(b)) => total(&a.f_mul(&b.torch()?)?),
@@ -47,19 +56,22 @@ pub(crate) fn channel_sums<const N: usize>(sums: &[ChannelSum<'_>; N]) -> Result
             (Some(mut centred), Some(b)) => total(&centred.f_mul_(&b.torch()?)?),
         }
     };
-    let mut results = [const { Vec::new() }; N];
-    for (result, sum) in results.iter_mut().zip(sums) {
-        *result = read("channel_sums", found(sum))?;
+    let mut results = Vec::with_capacity(N);
+    for sum in sums {
+        results.push(numbers("channel_sums", found(sum))?);
     }
-    Ok(results)
+    Ok(std::array::from_fn(|at| results[at].clone()))
 }
 
-pub(crate) fn channel_combination(terms: &[(&Tensor, &[f32])], constant: &[f32]) -> Result<Tensor> {
+pub(crate) fn channel_combination(
+    terms: &[(&Tensor, &Numbers)],
+    constant: &Numbers,
+) -> Result<Tensor> {
     let found = || {
         let dimensions = terms.first().map_or(1, |(first, _)| first.shape().len());
-        let mut sum = column(constant, dimensions)?;
+        let mut sum = beside(constant, dimensions)?;
         for (tensor, coefficients) in terms {
-            sum = sum.f_addcmul(&tensor.torch()?, &column(coefficients, dimensions)?)?;
+            sum = sum.f_addcmul(&tensor.torch()?, &beside(coefficients, dimensions)?)?;
         }
         Ok(sum)
     };

@@ -1,10 +1,10 @@
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 
 use tch::{Kind, TchError};
 use torch_sys::C_tensor;
 
 use super::activation::value;
-use super::{Made, column, made};
+use super::{Made, made, refused};
 use crate::ops::{Activation, Epilogue, Window};
 use crate::{Precision, Result, Tensor};
 
@@ -40,17 +40,9 @@ fn backward(
         let of_weight = c_int::from(of_weight);
         cure_convolution_backward(&mut out, g, x, weight, stride, padding, groups, of_weight)
     };
-    if message.is_null() {
-        // SAFETY: the shim made a tensor for us.
-        return Ok(unsafe { tch::Tensor::from_ptr(out) });
-    }
-    // SAFETY: a C string that the shim allocated by malloc and left to us.
-    let text = unsafe {
-        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
-        libc::free(message.cast());
-        text
-    };
-    Err(TchError::Torch(text))
+    refused(message)?;
+    // SAFETY: the shim made a tensor for us.
+    Ok(unsafe { tch::Tensor::from_ptr(out) })
 }
 
 /// A tensor of which only the shape is looked at.
@@ -62,7 +54,7 @@ fn shape_of(like: &tch::Tensor, shape: &[i64]) -> Made {
 fn finish(mut sums: tch::Tensor, epilogue: &Epilogue<'_>, has_bias: bool) -> Made {
     // Nobody else has the sums: they are written over.
     if let Some(bias) = epilogue.bias.filter(|_| !has_bias) {
-        sums = sums.f_add_(&column(bias, 4)?)?;
+        sums = sums.f_add_(&bias.torch()?.f_view([-1, 1, 1, 1])?)?;
     }
     if let Some(residual) = epilogue.residual {
         sums = sums.f_add_(&residual.torch()?)?;
@@ -78,7 +70,7 @@ fn finish(mut sums: tch::Tensor, epilogue: &Epilogue<'_>, has_bias: bool) -> Mad
     Ok(sums)
 }
 
-fn samples_first(x: &Tensor) -> Made {
+pub(super) fn samples_first(x: &Tensor) -> Made {
     x.torch()?.f_transpose(0, 1)
 }
 
@@ -105,7 +97,7 @@ pub(crate) fn convolution(
         let kind = factors(x.shape());
         // A bias is added to sums, in f32.
         let has_bias = kind == Kind::Float;
-        let bias = epilogue.bias.filter(|_| has_bias).map(|bias| column(bias, 1)).transpose()?;
+        let bias = epilogue.bias.filter(|_| has_bias).map(Tensor::torch).transpose()?;
         let Window { stride, padding, groups } = window;
         let [stride, padding] = [stride, padding].map(|value| [value as i64; 2]);
         let (x, weight) = (samples_first(x)?.f_to_kind(kind)?, weight.torch()?.f_to_kind(kind)?);

@@ -5,14 +5,18 @@
 //! behind it, where they are fastest. What has no operation here is done on the host and brought back.
 
 mod activation;
+mod ascent;
+mod batch_norm;
 mod channel;
 mod convolution;
+mod doubles;
 mod elementwise;
 mod layout;
 mod pooling;
 mod sample;
 mod softmax;
 mod values;
+mod whole;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -21,14 +25,18 @@ use tch::TchError;
 use crate::{Device, Result, Tensor, TensorError};
 
 pub(crate) use activation::*;
+pub(crate) use ascent::*;
+pub(crate) use batch_norm::*;
 pub(crate) use channel::*;
 pub(crate) use convolution::*;
+pub(crate) use doubles::Doubles;
 pub(crate) use elementwise::*;
 pub(crate) use layout::*;
 pub(crate) use pooling::*;
 pub(crate) use sample::*;
 pub(crate) use softmax::*;
 pub(crate) use values::Values;
+pub(crate) use whole::*;
 
 /// ATen's answer.
 pub type Made<T = tch::Tensor> = std::result::Result<T, TchError>;
@@ -85,6 +93,20 @@ pub fn place() -> tch::Device {
         Device::TorchCuda(index) => tch::Device::Cuda(index),
         Device::Cpu | Device::TorchCpu => tch::Device::Cpu,
     }
+}
+
+/// What a function of `shim.cpp` says: nothing, or why it failed.
+fn refused(message: *mut std::ffi::c_char) -> Made<()> {
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a C string that the shim allocated by malloc and left to us.
+    let text = unsafe {
+        let text = std::ffi::CStr::from_ptr(message).to_string_lossy().into_owned();
+        libc::free(message.cast());
+        text
+    };
+    Err(TchError::Torch(text))
 }
 
 /// What went wrong in an operation that has no way to say so; the next one that has says it.

@@ -13,7 +13,29 @@ void cure_allow_tf32(int allow) {
   at::globalContext().setAllowTF32CuBLAS(allow != 0);
 }
 
-// Null, or a message to be freed by the caller.
+// Both that follow: null, or a message to be freed by the caller.
+
+// One tensor for the gradient of the input, or two for those of scale and shift.
+char *cure_batch_norm_backward(at::Tensor **out, const at::Tensor *g, const at::Tensor *x,
+                               const at::Tensor *scale, const at::Tensor *mean,
+                               const at::Tensor *inverse, int of_input) {
+  try {
+    bool input = of_input != 0;
+    // With statistics at hand, epsilon is not looked at.
+    auto found = at::native_batch_norm_backward(*g, *x, *scale, c10::nullopt, c10::nullopt, *mean,
+                                                *inverse, true, 0.0, {input, !input, !input});
+    if (input) {
+      out[0] = new at::Tensor(std::get<0>(found));
+    } else {
+      out[0] = new at::Tensor(std::get<1>(found));
+      out[1] = new at::Tensor(std::get<2>(found));
+    }
+    return nullptr;
+  } catch (const std::exception &error) {
+    return strdup(error.what());
+  }
+}
+
 char *cure_convolution_backward(at::Tensor **out, const at::Tensor *g, const at::Tensor *x,
                                 const at::Tensor *weight, int64_t stride, int64_t padding,
                                 int64_t groups, int of_weight) {

@@ -1,6 +1,7 @@
 use tch::Kind;
 
-use super::{Made, error, made, place, read};
+use super::doubles::numbers;
+use super::{Made, error, made, place};
 use crate::ops::CrossEntropy;
 use crate::{Result, Tensor};
 
@@ -32,7 +33,7 @@ pub(crate) fn cross_entropy(logits: &Tensor, labels: &[usize]) -> Result<CrossEn
     let operation = "cross_entropy";
     let [losses, residual, p] = found().map_err(|cause| error(operation, &cause))?;
     Ok(CrossEntropy {
-        losses: read(operation, Ok(losses))?,
+        losses: numbers(operation, losses.f_view(-1))?,
         residual: made(operation, Ok(residual))?,
         probabilities: made(operation, Ok(p))?,
     })

@@ -28,7 +28,8 @@ impl Values {
     /// Values of the host, brought to the device; as they are where that fails.
     pub(crate) fn upload(shape: &[usize], values: Vec<f32>) -> Result<Self, Vec<f32>> {
         match Self::uploaded(shape, &values) {
-            Ok(tensor) => Ok(Self::new(tensor)),
+            // What came from the host need not be fetched from the device.
+            Ok(tensor) => Ok(Self { tensor, host: OnceLock::from(values) }),
             Err(cause) => {
                 keep(error("a copy to the device", &cause));
                 Err(values)
@@ -66,6 +67,7 @@ impl Values {
     }
 
     pub(crate) fn is_finite(&self) -> bool {
+        crate::meter::read_back(1);
         let found = || self.tensor.f_isfinite()?.f_all()?.f_int64_value(&[]);
         found().is_ok_and(|all| all != 0)
     }

@@ -23,18 +23,19 @@ pub(super) fn with_perturbation(
 }
 
 fn perturbed(network: &Network, gradients: &Gradients, gamma: f64) -> Result<Network> {
-    let norm = |tensor: &Tensor| {
-        tensor.host().iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+    let with_gradient = |(position, weight): (usize, _)| {
+        Some((position, weight, gradients.tensors()[position].as_ref()?))
     };
+    let weights = network.tensors().iter().enumerate().filter(|(_, w)| w.shape().len() > 1);
+    let pairs: Vec<(usize, &Tensor, &Tensor)> = weights.filter_map(with_gradient).collect();
+    let sizes = ops::norms(&pairs.iter().map(|&(_, weight, _)| weight).collect::<Vec<_>>());
+    let lengths = ops::norms(&pairs.iter().map(|&(.., gradient)| gradient).collect::<Vec<_>>());
     let mut moved = network.clone();
-    for (position, gradient) in gradients.tensors().iter().enumerate() {
-        let weight = &network.tensors()[position];
-        let Some(gradient) = gradient.as_ref().filter(|_| weight.shape().len() > 1) else {
-            continue;
-        };
-        let length = norm(gradient);
+    for ((position, weight, gradient), (size, length)) in
+        pairs.into_iter().zip(sizes.into_iter().zip(lengths))
+    {
         if length > 0.0 {
-            let factor = (gamma * norm(weight) / length) as f32;
+            let factor = (gamma * size / length) as f32;
             moved.set_tensor(position, ops::axpy(factor, gradient, weight.clone())?)?;
         }
     }

@@ -111,12 +111,13 @@ impl ElleOptions {
             Ok::<_, crate::TrainingError>((pass, loss))
         };
         let points = [point(&c)?, point(a)?, point(b)?];
+        let losses = points.each_ref().map(|(_, loss)| loss.losses.to_vec());
         let statistics = points.iter().map(|(pass, _)| pass.batch_statistics()).collect();
         // Of ℓ(x_c), ℓ(x_a) and ℓ(x_b) in E.
         let weights = |alpha: f64| [1.0, alpha - 1.0, -alpha];
         let distance = |sample: usize| -> f64 {
-            let terms = weights(alphas[sample]).into_iter().zip(&points);
-            terms.map(|(weight, (_, loss))| weight * loss.losses[sample]).sum()
+            let terms = weights(alphas[sample]).into_iter().zip(&losses);
+            terms.map(|(weight, losses)| weight * losses[sample]).sum()
         };
         let distances: Vec<f64> = (0..alphas.len()).map(distance).collect();
         let regularizer: f64 = distances.iter().map(|distance| distance * distance).sum();

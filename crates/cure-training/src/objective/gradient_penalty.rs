@@ -81,7 +81,7 @@ impl GradientPenaltyOptions {
         let (values, v) = penalty(gradient, self.squared)?;
         let v = ops::scale(self.lambda as f32 * batch.share, v);
         let regularizer: f64 = values.iter().sum();
-        let loss = if is_shared { point.loss.losses.iter().sum() } else { 0.0 };
+        let loss = if is_shared { point.loss.losses.sum() } else { 0.0 };
         let correct = count_correct(point.pass.logits(), batch.labels);
         let statistics = vec![point.pass.batch_statistics()];
         let seed = is_shared.then(|| ops::scale(batch.share, point.loss.residual.clone()));

@@ -9,7 +9,8 @@
 
 use cure_attacks::{Climb, Epsilon, Norm, Parameter};
 use cure_network::Network;
-use cure_tensor::{Tensor, ops};
+use cure_tensor::Tensor;
+use cure_tensor::ops::{self, CrossEntropy};
 use serde::{Deserialize, Serialize};
 
 use super::adversarial::pgd::linf;
@@ -91,9 +92,10 @@ struct Linearity {
 }
 
 impl Linearity {
-    fn new(here: &Point<'_>, change: &Tensor, losses: &[f64]) -> Result<Self> {
+    fn new(here: &Point<'_>, change: &Tensor, there: &CrossEntropy) -> Result<Self> {
         let slopes = ops::sample_dot(change, here.adjoint.input())?;
-        let sums = losses.iter().zip(&here.loss.losses).zip(&slopes);
+        let (there, here) = (there.losses.to_vec(), here.loss.losses.to_vec());
+        let sums = there.iter().zip(&here).zip(&slopes);
         Ok(Self {
             distances: sums.map(|((there, here), slope)| there - here - slope).collect(),
             slopes,
@@ -124,7 +126,7 @@ impl LlrOptions {
             let pass = classifier.linearize(points)?;
             let loss = cross_entropy(pass.logits(), batch.labels, self.loss.smoothing)?;
             let change = ops::subtract(points, batch.images)?;
-            let linearity = Linearity::new(here, &change, &loss.losses)?;
+            let linearity = Linearity::new(here, &change, &loss)?;
             let by_point = ops::subtract(&pass.pullback(&loss.residual)?, here.adjoint.input())?;
             Ok(ops::scale_samples(&by_point, &signs(&linearity.distances, 1.0))?)
         })
@@ -139,8 +141,8 @@ impl LlrOptions {
         let there = passes.linearize(&points)?;
         let at_points = cross_entropy(there.logits(), batch.labels, self.loss.smoothing)?;
         let change = ops::subtract(&points, batch.images)?;
-        let Linearity { distances, slopes } = Linearity::new(&here, &change, &at_points.losses)?;
-        let loss = if is_shared { here.loss.losses.iter().sum() } else { 0.0 };
+        let Linearity { distances, slopes } = Linearity::new(&here, &change, &at_points)?;
+        let loss = if is_shared { here.loss.losses.sum() } else { 0.0 };
         let correct = count_correct(here.pass.logits(), batch.labels);
         let statistics = vec![there.batch_statistics(), here.pass.batch_statistics()];
 

@@ -104,7 +104,7 @@ impl MartOptions {
     fn terms(&self, clean: &Tensor, perturbed: &Tensor, labels: &[usize]) -> Result<Terms> {
         let (classes, shape) = (clean.shape()[1], clean.shape());
         let attacked = cross_entropy(perturbed, labels, self.common.smoothing)?;
-        let mut loss: f64 = attacked.losses.iter().sum();
+        let mut loss = attacked.losses.sum();
         let (mut regularizer, mut by_clean) = (0.0, Vec::with_capacity(clean.len()));
         let mut by_perturbed = attacked.residual.host().into_owned();
         let (clean_values, perturbed_values) = (clean.host(), perturbed.host());

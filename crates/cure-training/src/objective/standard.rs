@@ -41,7 +41,7 @@ pub(super) fn mean_loss(
     let seed = ops::scale(batch.share, loss.residual);
     let (statistics, correct) =
         (vec![pass.batch_statistics()], count_correct(pass.logits(), batch.labels));
-    let sum = loss.losses.iter().sum();
+    let sum = loss.losses.sum();
     Ok(Part {
         gradients: pass.parameter_gradient(&seed)?,
         objective: sum,

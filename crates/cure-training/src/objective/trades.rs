@@ -132,7 +132,7 @@ impl TradesOptions {
             by_perturbed.extend(by_q.iter().map(|by| (self.beta * by) as f32));
         }
         let by_clean = Tensor::new(clean.shape(), by_clean)?;
-        let sum: f64 = loss.losses.iter().sum();
+        let sum = loss.losses.sum();
         Ok(Terms {
             objective: sum + self.beta * regularizer,
             loss: sum,

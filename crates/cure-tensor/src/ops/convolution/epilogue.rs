@@ -11,8 +11,8 @@ use crate::{Result, Tensor, TensorError};
 /// What is done to a convolution's result while it is still in cache.
 #[derive(Clone, Copy, Default)]
 pub struct Epilogue<'a> {
-    /// Added to each channel; `C_out` entries.
-    pub bias: Option<&'a [f32]>,
+    /// Added to each channel, `[C_out]`.
+    pub bias: Option<&'a Tensor>,
     /// Added element by element; of the output's shape.
     pub residual: Option<&'a Tensor>,
     /// Applied after the sums.
@@ -36,8 +36,8 @@ impl Epilogue<'_> {
             }
         }
         match self.bias {
-            Some(bias) if bias.len() != shape[0] => {
-                Err(TensorError::shape(operation, format!("bias [{}]", shape[0]), &[bias.len()]))
+            Some(bias) if bias.shape() != &shape[..1] => {
+                Err(TensorError::shape(operation, format!("bias [{}]", shape[0]), bias.shape()))
             }
             _ => Ok(()),
         }
@@ -46,7 +46,7 @@ impl Epilogue<'_> {
     /// What is done to a range of positions of one channel.
     pub(super) fn of_row(&self, channel: usize, at: Range<usize>) -> Ending<'_> {
         Ending {
-            bias: self.bias.map(|bias| bias[channel]),
+            bias: self.bias.map(|bias| bias.cpu()[channel]),
             residual: self.residual.map(|residual| &residual.cpu()[at.clone()]),
             activation: self.activation,
             mask: self.mask.map(|mask| &mask.cpu()[at]),

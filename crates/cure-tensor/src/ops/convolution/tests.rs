@@ -112,6 +112,7 @@ proptest! {
             plain(input, weight, window, |o, i, t| expected[o] += x.cpu()[i] * k.cpu()[t])
         };
         let bias: Vec<f32> = (0..shape[0]).map(|channel| channel as f32 - 2.0).collect();
+        let biases = Tensor::new(&shape[..1], bias.clone()).unwrap();
         let residual = integers(&shape, seed ^ 2);
         let out = convolution(&x, &kernel, window, Epilogue::default()).unwrap();
         prop_assert_eq!(out.shape(), shape);
@@ -126,7 +127,7 @@ proptest! {
             assert_equal(true, &tiles, &expected)?;
         }
         let epilogue = Epilogue {
-            bias: Some(&bias), residual: Some(&residual), activation: Some(Activation::Relu),
+            bias: Some(&biases), residual: Some(&residual), activation: Some(Activation::Relu),
             mask: None,
         };
         let fused = convolution(&x, &kernel, window, epilogue).unwrap();

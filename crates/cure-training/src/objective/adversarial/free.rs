@@ -86,7 +86,7 @@ impl Minimise for FreeOptions {
         let statistics = vec![pass.batch_statistics()];
         let (gradients, by_pixel) = pass.parameter_and_input_gradient(&seed)?;
         let next = Some(self.climb().step(batch.images, points, &by_pixel)?);
-        let sum = loss.losses.iter().sum();
+        let sum = loss.losses.sum();
         Ok(Part {
             gradients,
             objective: sum,

@@ -75,7 +75,7 @@ pub fn regularizer(
 ) -> Result<(RegularizerTerms, Vec<f64>, Tensor)> {
     let frozen = network.frozen()?;
     let Points { here, terms, .. } = points(options, network, &frozen, images, labels, h, streams)?;
-    Ok((terms, here.loss.losses, here.pass.logits().clone()))
+    Ok((terms, here.loss.losses.to_vec(), here.pass.logits().clone()))
 }
 
 /// Everything CURE's gradient is made of, at one batch, with BatchNorm's running statistics.
@@ -109,7 +109,7 @@ pub fn derivatives(
         points(options, network, &frozen, images, labels, h, streams)?;
     let share = 1.0 / labels.len().max(1) as f32;
     let v = ops::scale(share, terms.cotangent.clone());
-    let (losses, logits) = (here.loss.losses.clone(), here.pass.logits().clone());
+    let (losses, logits) = (here.loss.losses.to_vec(), here.pass.logits().clone());
     let mean = ops::scale(share, here.loss.residual.clone());
     let loss_gradient = here.pass.clone().parameter_gradient(&mean)?;
     let regularizer_gradient =

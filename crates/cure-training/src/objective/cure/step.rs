@@ -86,7 +86,7 @@ impl Work<'_> {
 
 /// A weight times the losses; nothing where it is 0, whatever they are.
 fn weighed(weight: f64, point: &Point<'_>) -> f64 {
-    if weight == 0.0 { 0.0 } else { weight * point.loss.losses.iter().sum::<f64>() }
+    if weight == 0.0 { 0.0 } else { weight * point.loss.losses.sum() }
 }
 
 impl CureOptions {

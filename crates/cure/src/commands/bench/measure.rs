@@ -158,7 +158,10 @@ fn breakdown(mut once: impl FnMut() -> Outcome) -> Outcome<Measurement> {
             ("convolution", path) => format!("convolution, {path}"),
             ("convolution_input_gradient", path) => format!("pull back, {path}"),
             ("convolution_weight_gradient", path) => format!("weight gradient, {path}"),
-            (name, _) if name.starts_with("channel_") && name != "channel_major" => {
+            (name, _)
+                if name.starts_with("batch_norm")
+                    || name.starts_with("channel_") && name != "channel_major" =>
+            {
                 "per channel".into()
             }
             _ => "element by element, layout, loss".into(),
