@@ -150,6 +150,17 @@ fn chosen() -> (Device, Precision) {
     *CHOSEN.get_or_init(|| ready(default(), Precision::default()))
 }
 
+/// What went wrong on the device in operations that cannot say so, once: numbers that they gave are NaN. Whoever
+/// is about to judge numbers asks first.
+///
+/// # Errors
+/// That of the first of them.
+pub fn failure() -> Result<()> {
+    #[cfg(feature = "libtorch")]
+    crate::torch::earlier()?;
+    Ok(())
+}
+
 /// Waits until the device has done all it was asked for: for those who look at the clock.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ mod tensor;
 pub mod torch;
 
 pub use device::{
-    DEVICE_VARIABLE, Device, device, named_by_environment, precision, use_device, wait,
+    DEVICE_VARIABLE, Device, device, failure, named_by_environment, precision, use_device, wait,
 };
 pub use error::TensorError;
 pub use numbers::Numbers;

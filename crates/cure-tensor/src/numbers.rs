@@ -5,8 +5,8 @@ use crate::{Result, Tensor, TensorError};
 /// A number in `f64` for each channel, or sample, where the tensors are: neither statistics of a batch nor
 /// losses make a device wait until somebody looks at them. Cloning is cheap.
 ///
-/// Operators take two of one length. They cannot say so where a device fails: the numbers are NaN then, and
-/// the next operation on tensors says why.
+/// Operators take two of one length; else they give NaN. They cannot say so where a device fails: the numbers are
+/// NaN then, and the next operation on tensors, or [`failure`](crate::failure), says why.
 #[derive(Clone)]
 pub struct Numbers(Storage);
 
@@ -129,7 +129,9 @@ impl Numbers {
     }
 
     fn zip(&self, other: &Self, operator: Operator) -> Self {
-        debug_assert_eq!(self.len(), other.len());
+        if self.len() != other.len() {
+            return Self::full(self.len(), f64::NAN);
+        }
         match (&self.0, &other.0) {
             (Storage::Host(a), Storage::Host(b)) => {
                 let pairs = a.iter().zip(b);

@@ -57,14 +57,18 @@ impl Room {
     ///
     /// # Errors
     /// Those of `work`, a want of memory only for a single row.
-    pub fn fit<T, E: OutOfMemory>(
+    pub fn fit<T, E: OutOfMemory + From<TensorError>>(
         &self,
         most: usize,
         mut work: impl FnMut(usize) -> Result<T, E>,
     ) -> Result<T, E> {
         loop {
             let size = self.found.load(Ordering::Relaxed).min(most);
-            match work(size) {
+            let found = work(size).and_then(|found| {
+                crate::failure()?;
+                Ok(found)
+            });
+            match found {
                 Err(error) if size > 1 && error.is_out_of_memory() => {
                     self.found.store(size.div_ceil(2), Ordering::Relaxed);
                 }
@@ -78,7 +82,7 @@ impl Room {
     ///
     /// # Errors
     /// Those of `work`, a want of memory only for a single row.
-    pub fn pieces<T, E: OutOfMemory>(
+    pub fn pieces<T, E: OutOfMemory + From<TensorError>>(
         &self,
         rows: usize,
         mut work: impl FnMut(std::ops::Range<usize>) -> Result<T, E>,

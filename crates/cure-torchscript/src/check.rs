@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use cure_tensor::Tensor;
+use cure_network::NetworkError;
 use cure_tensor::torch::{self, Made};
+use cure_tensor::{OutOfMemory, Tensor};
 use tch::IValue;
 
 use crate::derivatives::Here;
@@ -57,9 +58,19 @@ pub(crate) fn classes(script: &Script, path: &Path) -> Result<usize, ScriptError
             });
         }
     };
+    let again = script.forward(&images).map_err(refuse)?;
+    let alone = || script.forward(&images.f_narrow(0, 0, 1)?);
+    let alone = alone().map_err(|cause| ScriptError::Logits {
+        path: path.into(),
+        found: format!("logits, and for one alone an error ({})", torch::reason(&cause)),
+    })?;
+    if alone.size() != [1, classes as i64] {
+        return Err(ScriptError::Logits {
+            path: path.into(),
+            found: format!("logits, and for one alone a tensor {:?}", alone.size()),
+        });
+    }
     let apart = || -> Result<[f64; 3], tch::TchError> {
-        let again = script.forward(&images)?;
-        let alone = script.forward(&images.f_narrow(0, 0, 1)?)?;
         let most = |a: &tch::Tensor| a.f_abs()?.f_max()?.f_double_value(&[]);
         Ok([
             most(&both.f_sub(&again)?)?,
@@ -77,14 +88,37 @@ pub(crate) fn classes(script: &Script, path: &Path) -> Result<usize, ScriptError
     Ok(classes)
 }
 
-/// Whether autograd goes through the module twice.
-pub(crate) fn has_second_derivatives(script: &Script) -> bool {
-    let tried = || -> Option<[tch::Tensor; 2]> {
-        let images = torch::tensor("two images", images(script.input())).ok()?;
-        let here = Here::new(script, &images).ok()?;
-        let direction = torch::values(&Tensor::full(images.shape(), 1e-3)).ok()?;
-        let first = here.exact_pushforward(&direction).ok()?;
-        Some([first, here.exact_hessian_vector(&[0, 1], &direction).ok()?])
+/// How far autograd goes through a module.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Differentiable {
+    /// Not at all: it rounds, or was made so.
+    Never,
+    /// Once.
+    Once,
+    /// Twice.
+    Twice,
+}
+
+/// How far autograd goes.
+///
+/// # Errors
+/// If there is too little memory to see it.
+pub(crate) fn differentiable(script: &Script) -> Result<Differentiable, ScriptError> {
+    let images = torch::tensor("two images", images(script.input())).map_err(NetworkError::from)?;
+    let here = Here::new(script, &images)?;
+    if !here.has_gradient() {
+        return Ok(Differentiable::Never);
+    }
+    let tried = || -> Made<[tch::Tensor; 2]> {
+        let direction = torch::values(&Tensor::full(images.shape(), 1e-3))?;
+        let first = here.exact_pushforward(&direction)?;
+        Ok([first, here.exact_hessian_vector(&[0, 1], &direction)?])
     };
-    tried().is_some()
+    let refused =
+        tried().map_err(|cause| torch::error("the module's second backward pass", &cause));
+    match refused {
+        Ok(_) => Ok(Differentiable::Twice),
+        Err(error) if error.is_out_of_memory() => Err(NetworkError::from(error).into()),
+        Err(_) => Ok(Differentiable::Once),
+    }
 }

@@ -18,6 +18,10 @@ pub(crate) struct Here<'a> {
 
 /// The gradient of a number with respect to `x`.
 fn gradient(value: &tch::Tensor, x: &tch::Tensor, create_graph: bool) -> Made {
+    // Of what does not depend on it, or in no way that has a derivative. (Autograd itself does not survive it.)
+    if !value.requires_grad() {
+        return x.f_zeros_like();
+    }
     let mut found = tch::Tensor::f_run_backward(&[value], &[x], true, create_graph)?;
     match found.pop() {
         Some(gradient) if gradient.defined() => Ok(gradient),
@@ -74,6 +78,11 @@ impl<'a> Here<'a> {
     fn image_shape(&self) -> [usize; 4] {
         let [c, h, w] = self.script.input();
         [self.logits.shape()[0], c, h, w]
+    }
+
+    /// Whether the logits depend on the pixels in a way that has a derivative.
+    pub(crate) fn has_gradient(&self) -> bool {
+        self.output.requires_grad()
     }
 
     /// J v by the derivative of Jᵀu, which is linear in u, with respect to u.

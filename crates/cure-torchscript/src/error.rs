@@ -30,7 +30,8 @@ pub enum ScriptError {
     },
     /// It does not give logits.
     #[error(
-        "{path}: for 2 images the module gives {found}; accepted is one tensor of logits, [2, classes]"
+        "{path}: for 2 images the module gives {found}; accepted is one tensor of logits, [images, classes], of 2 \
+         classes or more, for any number of images"
     )]
     Logits {
         /// The file.
@@ -40,8 +41,8 @@ pub enum ScriptError {
     },
     /// An image's logits depend on more than the image.
     #[error(
-        "{path}: an image's logits change with {with} (by {difference:.1e} for logits up to {scale:.1e}); it \
-         was saved in training mode: call .eval() before tracing or scripting it"
+        "{path}: an image's logits change with {with} (by {difference:.1e} for logits up to {scale:.1e}): call \
+         .eval() before tracing it; a module that is made so, as by random noise, cannot be measured image by image"
     )]
     NotEvaluating {
         /// The file.
@@ -53,7 +54,7 @@ pub enum ScriptError {
         /// The largest logit.
         scale: f64,
     },
-    /// The normalisation does not fit.
+    /// The normalisation does not fit, or the device failed.
     #[error(transparent)]
     Normalization(#[from] NetworkError),
 }

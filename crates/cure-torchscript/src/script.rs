@@ -6,7 +6,7 @@ use cure_tensor::Tensor;
 use cure_tensor::torch::{self, Made};
 use tch::{CModule, IValue, Kind, TchError};
 
-use crate::check;
+use crate::check::{self, Differentiable};
 use crate::derivatives::Here;
 use crate::error::ScriptError;
 
@@ -16,7 +16,7 @@ pub struct Script {
     normalization: Normalization,
     input: [usize; 3],
     classes: usize,
-    is_exact: bool,
+    differentiable: Differentiable,
 }
 
 impl Script {
@@ -44,10 +44,15 @@ impl Script {
         tch::jit::f_set_graph_executor_optimize(false).map_err(unreadable)?;
         let mut module = CModule::load_on_device(path, torch::place()).map_err(unreadable)?;
         module.f_set_eval().map_err(unreadable)?;
-        let mut script =
-            Self { module: Mutex::new(module), normalization, input, classes: 0, is_exact: true };
+        let mut script = Self {
+            module: Mutex::new(module),
+            normalization,
+            input,
+            classes: 0,
+            differentiable: Differentiable::Twice,
+        };
         script.classes = check::classes(&script, path)?;
-        script.is_exact = check::has_second_derivatives(&script);
+        script.differentiable = check::differentiable(&script)?;
         Ok(script)
     }
 
@@ -58,7 +63,13 @@ impl Script {
 
     /// Whether J v and H v are autograd's; central differences where an operation has no second derivative.
     pub fn is_exact(&self) -> bool {
-        self.is_exact
+        self.differentiable != Differentiable::Once
+    }
+
+    /// Whether its logits have a gradient in the pixels: those of a module that rounds them, or that was made
+    /// under `no_grad`, have none, and J and H are 0.
+    pub fn has_gradient(&self) -> bool {
+        self.differentiable != Differentiable::Never
     }
 
     /// The module's output for images in ATen's memory, whatever it is.

@@ -115,6 +115,27 @@ fn what_has_no_second_derivative_is_taken_by_differences() {
     check_derivatives(&network, 2e-2);
 }
 
+/// What rounds pixels, or is cut off from them, has no gradient there; it is measured all the same.
+#[test]
+fn modules_without_a_gradient_say_so() {
+    let without: [(&str, fn(&tch::Tensor) -> tch::Tensor); 3] = [
+        ("rounded", |x| (x * 255.0).round() / 255.0),
+        ("bytes", |x| (x * 255.0).to_kind(Kind::Uint8).to_kind(Kind::Float) / 255.0),
+        ("detached", |x| x.detach()),
+    ];
+    for (name, first) in without {
+        let network = load(&traced(name, first, |x| x.softplus())).unwrap();
+        // Rounding has the derivative 0 for autograd; the others have none.
+        assert_eq!(network.has_gradient(), name == "rounded", "{name}");
+        let here = Classifier::linearize(&network, &pixels(1)).unwrap();
+        let zero = Tensor::zeros(&[4, 2, 3, 3]);
+        assert_eq!(here.pullback(&Tensor::full(&[4, 3], 1.0)).unwrap(), zero);
+        assert_eq!(here.pushforward(&pixels(2)).unwrap(), Tensor::zeros(&[4, 3]));
+        assert_eq!(here.hessian_vector(&LABELS, &pixels(2)).unwrap(), zero);
+    }
+    assert!(load(&traced("smooth", same, |x| x.softplus())).unwrap().has_gradient());
+}
+
 #[test]
 fn the_normalisation_comes_first() {
     let path = traced("plain", same, |x| x.softplus());
@@ -159,6 +180,14 @@ fn files_and_outputs_that_do_not_fit_are_refused() {
     let error = Script::load(&path, None, [3, 32, 32]).err().unwrap();
     assert!(matches!(error, ScriptError::Images { .. }), "{error}");
     std::fs::remove_file(&path).unwrap();
+
+    // Logits for several images, a row for one.
+    let path = saved("squeezed", |image| {
+        vec![image.flatten(1, -1).matmul(&weights(1, [3, 18]).tr()).squeeze()]
+    });
+    let network = load(&path);
+    let error = network.err().unwrap().to_string();
+    assert!(error.contains("for one alone a tensor [3]"), "{error}");
 
     let path = saved("tuple", |image| vec![image.flatten(1, -1), image.flatten(1, -1)]);
     let error = load(&path).err().unwrap().to_string();

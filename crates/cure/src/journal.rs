@@ -40,6 +40,10 @@ impl Work<'_> {
         if self.plain_sums {
             identity["plain_sums"] = true.into();
         }
+        if cure_tensor::device().is_torch() {
+            let device = format!("{} in {}", cure_tensor::device(), cure_tensor::precision());
+            identity["device"] = device.into();
+        }
         for (name, said) in confinement {
             identity[name] = said["sha256"].clone();
         }

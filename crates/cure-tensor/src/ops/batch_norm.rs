@@ -1,7 +1,14 @@
 //! Batch normalisation in one way through memory, where the engine has kernels for it: ATen has. Elsewhere
 //! sums and combinations of channels are as fast, and `None` says so.
 
+use super::elementwise::same_shape;
 use crate::{Numbers, Result, Tensor};
+
+/// Whether there is one of each of these numbers for every channel of `x`.
+fn check(operation: &'static str, x: &Tensor, numbers: &[&Numbers]) -> Result<()> {
+    let [channels, ..] = x.dims::<4>(operation, "[C, N, H, W]")?;
+    numbers.iter().try_for_each(|numbers| numbers.check(operation, channels))
+}
 
 /// γ x̂ + β with x̂ = (x − m)/√(v + ε), and the mean m and biased variance v of each channel.
 ///
@@ -9,7 +16,7 @@ use crate::{Numbers, Result, Tensor};
 /// `x`: `[C, N, H, W]`; all numbers: `C`.
 ///
 /// # Errors
-/// If the engine fails.
+/// If the shapes differ, or the engine fails.
 pub fn batch_norm(
     x: &Tensor,
     scale: &Numbers,
@@ -17,8 +24,9 @@ pub fn batch_norm(
     epsilon: f64,
 ) -> Result<Option<(Tensor, Numbers, Numbers)>> {
     let _running = crate::meter::operation("batch_norm");
+    check("batch_norm", x, &[scale, shift])?;
     on_torch!(batch_norm(x, scale, shift, epsilon));
-    let _ = (x, scale, shift, epsilon);
+    let _ = epsilon;
     Ok(None)
 }
 
@@ -29,7 +37,7 @@ pub fn batch_norm(
 /// `a` and `x`: `[C, N, H, W]`; all numbers: `C`.
 ///
 /// # Errors
-/// If the engine fails.
+/// If the shapes differ, or the engine fails.
 pub fn batch_norm_pullback(
     a: &Tensor,
     x: &Tensor,
@@ -37,8 +45,9 @@ pub fn batch_norm_pullback(
     [mean, inverse]: [&Numbers; 2],
 ) -> Result<Option<Tensor>> {
     let _running = crate::meter::operation("batch_norm_pullback");
+    same_shape("batch_norm_pullback", x, a)?;
+    check("batch_norm_pullback", x, &[scale, mean, inverse])?;
     on_torch!(batch_norm_pullback(a, x, scale, [mean, inverse]));
-    let _ = (a, x, scale, mean, inverse);
     Ok(None)
 }
 
@@ -48,14 +57,15 @@ pub fn batch_norm_pullback(
 /// As [`batch_norm_pullback`]'s.
 ///
 /// # Errors
-/// If the engine fails.
+/// If the shapes differ, or the engine fails.
 pub fn batch_norm_sums(
     a: &Tensor,
     x: &Tensor,
     [mean, inverse]: [&Numbers; 2],
 ) -> Result<Option<[Numbers; 2]>> {
     let _running = crate::meter::operation("batch_norm_sums");
+    same_shape("batch_norm_sums", x, a)?;
+    check("batch_norm_sums", x, &[mean, inverse])?;
     on_torch!(batch_norm_sums(a, x, [mean, inverse]));
-    let _ = (a, x, mean, inverse);
     Ok(None)
 }

@@ -83,10 +83,6 @@ fn factors(input: &[usize]) -> Kind {
     }
 }
 
-fn in_f32(x: tch::Tensor) -> Made {
-    if x.kind() == Kind::Float { Ok(x) } else { x.f_to_kind(Kind::Float) }
-}
-
 pub(crate) fn convolution(
     x: &Tensor,
     weight: &Tensor,
@@ -102,7 +98,7 @@ pub(crate) fn convolution(
         let [stride, padding] = [stride, padding].map(|value| [value as i64; 2]);
         let (x, weight) = (samples_first(x)?.f_to_kind(kind)?, weight.torch()?.f_to_kind(kind)?);
         let sums = x.f_conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], groups as i64)?;
-        finish(in_f32(sums)?.f_transpose(0, 1)?, epilogue, has_bias)
+        finish(sums.f_to_kind(Kind::Float)?.f_transpose(0, 1)?, epilogue, has_bias)
     };
     made("convolution", found())
 }
@@ -119,7 +115,8 @@ pub(crate) fn convolution_input_gradient(
         let g = samples_first(g)?.f_to_kind(kind)?;
         let [channels, samples, height, width] = input.map(|side| side as i64);
         let x = shape_of(&g, &[samples, channels, height, width])?;
-        let sums = in_f32(backward(&g, &x, &weight.torch()?.f_to_kind(kind)?, window, false)?)?;
+        let sums = backward(&g, &x, &weight.torch()?.f_to_kind(kind)?, window, false)?
+            .f_to_kind(Kind::Float)?;
         finish(sums.f_transpose(0, 1)?, epilogue, false)
     };
     made("convolution_input_gradient", found())
@@ -136,7 +133,8 @@ pub(crate) fn convolution_weight_gradient(
         for (x, g) in pairs {
             let kind = factors(x.shape());
             let (x, g) = (samples_first(x)?.f_to_kind(kind)?, samples_first(g)?.f_to_kind(kind)?);
-            let one = in_f32(backward(&g, &x, &shape_of(&g, &shape)?, window, true)?)?;
+            let one =
+                backward(&g, &x, &shape_of(&g, &shape)?, window, true)?.f_to_kind(Kind::Float)?;
             sum = Some(match sum {
                 None => one,
                 Some(sum) => sum.f_add(&one)?,

@@ -31,7 +31,7 @@ impl Doubles {
     }
 
     pub(crate) fn of(tensor: &Tensor) -> Option<Self> {
-        kept(tensor.torch().and_then(|values| values.f_view(-1)?.f_to_kind(Kind::Double)))
+        kept(tensor.torch().and_then(|values| values.f_reshape(-1)?.f_to_kind(Kind::Double)))
     }
 
     pub(crate) fn tensor(&self) -> tch::Tensor {

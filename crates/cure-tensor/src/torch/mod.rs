@@ -46,8 +46,22 @@ pub(crate) fn is_chosen() -> bool {
     crate::device().is_torch()
 }
 
+/// Brings libtorch's CUDA half into the process. Nothing of ours names a symbol of it, and linkers leave out what
+/// nobody names; it makes itself known to the other half when it is loaded. PyTorch without CUDA has none.
+fn load_cuda() {
+    #[cfg(target_os = "linux")]
+    {
+        static LOADED: std::sync::Once = std::sync::Once::new();
+        // SAFETY: loads a library that PyTorch loads the same way, and leaves it there.
+        LOADED.call_once(|| unsafe {
+            libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
+        });
+    }
+}
+
 /// How many CUDA devices libtorch sees.
 pub(crate) fn cuda_devices() -> usize {
+    load_cuda();
     usize::try_from(tch::Cuda::device_count()).unwrap_or(0)
 }
 
@@ -115,10 +129,23 @@ static FAILURE: Mutex<Option<TensorError>> = Mutex::new(None);
 /// What libtorch says, in a line: its message goes on with traces of calls, of TorchScript before the error and
 /// of libtorch after it.
 pub fn reason(cause: &TchError) -> String {
+    summary(&cause.to_string())
+}
+
+fn summary(text: &str) -> String {
     /// Longer ones give advice for Python.
     const LONGEST: usize = 160;
-    let text = cause.to_string();
-    let of_script = text.lines().rev().find_map(|line| line.trim().strip_prefix("RuntimeError: "));
+    // `RuntimeError: what`, or an exception of the module's own: `builtins.ValueError: what`.
+    let raised = |line: &str| {
+        let (kind, what) = line.trim().split_once(": ")?;
+        let name = kind.rsplit('.').next().unwrap_or(kind);
+        let is_one = name.ends_with("Error") || name.ends_with("Exception");
+        let is_name = kind.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '_');
+        (is_one && is_name).then(|| what.to_owned())
+    };
+    let of_script =
+        if text.contains("TorchScript") { text.lines().rev().find_map(raised) } else { None };
+    let of_script = of_script.as_deref();
     let first = || text.lines().map(str::trim).find(|line| !line.is_empty());
     let line = of_script.or_else(first).unwrap_or_default();
     let line = line.strip_prefix("Internal torch error: ").unwrap_or(line);
@@ -128,17 +155,24 @@ pub fn reason(cause: &TchError) -> String {
     }
 }
 
+/// Whether ATen, oneDNN, cuDNN or cuBLAS had too little of it. (oneDNN says no more than that it made nothing.)
+fn is_want_of_memory(text: &str) -> bool {
+    let signs =
+        ["out of memory", "can't allocate memory", "ALLOC_FAILED", "could not create a primitive"];
+    signs.iter().any(|sign| text.contains(sign))
+}
+
 /// A failure of ATen in `operation`.
 pub fn error(operation: &'static str, cause: &TchError) -> TensorError {
     let reason = reason(cause);
-    match reason.contains("out of memory") {
+    match is_want_of_memory(&cause.to_string()) {
         true => TensorError::OutOfMemory { operation, device: crate::device() },
         false => TensorError::Device { operation, device: crate::device(), reason },
     }
 }
 
 /// The error of an earlier operation, once.
-fn earlier() -> Result<()> {
+pub(crate) fn earlier() -> Result<()> {
     match FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(error) => Err(error),
         None => Ok(()),
@@ -212,4 +246,42 @@ fn column(values: &[f32], dimensions: usize) -> Made {
 /// All dimensions but the first.
 fn inner(dimensions: usize) -> Vec<i64> {
     (1..dimensions as i64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_in_a_line() {
+        let script = "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript \
+                      (most recent call last):\n  File \"<string>\", line 4, in forward\n";
+        for (text, expected) in [
+            ("CUDA error: no device\nException raised from c10", "CUDA error: no device"),
+            (
+                &format!("{script}RuntimeError: mat1 and mat2 do not fit\n"),
+                "mat1 and mat2 do not fit",
+            ),
+            (
+                &format!("{script}builtins.ValueError: images in 0..255, please\n"),
+                "images in 0..255, please",
+            ),
+        ] {
+            assert_eq!(summary(text), expected);
+        }
+    }
+
+    #[test]
+    fn want_of_memory_in_its_libraries_words() {
+        for text in [
+            "CUDA out of memory. Tried to allocate 2.00 GiB",
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried",
+            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "could not create a primitive",
+        ] {
+            assert!(is_want_of_memory(text), "{text}");
+        }
+        assert!(!is_want_of_memory("The size of tensor a (3) must match the size of tensor b (4)"));
+    }
 }

@@ -69,6 +69,6 @@ impl Values {
     pub(crate) fn is_finite(&self) -> bool {
         crate::meter::read_back(1);
         let found = || self.tensor.f_isfinite()?.f_all()?.f_int64_value(&[]);
-        found().is_ok_and(|all| all != 0)
+        found().map_err(|cause| keep(error("is_finite", &cause))).is_ok_and(|all| all != 0)
     }
 }

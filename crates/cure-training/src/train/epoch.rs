@@ -170,6 +170,11 @@ impl Trainer<'_> {
         let is_lazy = self.config.is_lazy(epoch, step, steps);
         let (network, parts) = (&mut self.now.moment.network, self.config.accumulate);
         let outcome = accumulate::step(objective, network, batch, parts, at, streams, points);
+        // Before numbers are judged: a device that failed made them NaN.
+        let outcome = outcome.and_then(|outcome| {
+            cure_tensor::failure()?;
+            Ok(outcome)
+        });
         let outcome = outcome.map_err(|error| match error.is_out_of_memory() {
             true => TrainingError::Memory {
                 device: cure_tensor::device(),

@@ -48,7 +48,7 @@ pub(crate) struct General {
     /// what CURE_DEVICE names, or cpu].
     #[arg(long, global = true, value_name = "DEVICE", help_heading = "General options")]
     device: Option<Device>,
-    /// What libtorch's convolutions multiply in: f32, or on GPUs tf32 or bf16 [default: f32].
+    /// What libtorch's convolutions multiply in: f32, bf16, or on GPUs tf32 [default: f32].
     #[arg(long, global = true, value_name = "KIND", help_heading = "General options")]
     precision: Option<Precision>,
     /// Threads; every number of them gives the same result on `cpu` [default: all cores].

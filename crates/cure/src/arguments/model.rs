@@ -104,6 +104,13 @@ impl ModelArguments {
         let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let script = cure_torchscript::Script::load(file, normalize, shape).input()?;
         check_classes(script.classes(), data.classes())?;
+        if !script.has_gradient() {
+            tracing::warn!(
+                "{}: the module's logits have no gradient in the pixels; attacks by gradients find nothing there, and \
+                 its robust accuracy says something under attacks without: square, spsa",
+                file.display()
+            );
+        }
         if !script.is_exact() {
             tracing::warn!(
                 "{}: an operation of the module has no second derivative; J v and H v are central differences",

@@ -254,8 +254,8 @@ fn agreed(
 pub(crate) fn resume(general: &General, folder: &Path, is_alone: bool) -> Outcome {
     if !is_alone || general.seed.is_some() || general.plain_sums {
         return Err(Failure::Input(
-            "--resume goes on as the run's config.toml says; leave out all but --threads, \
-             --quiet and --verbose"
+            "--resume goes on as the run's config.toml says; leave out all but --device, \
+             --precision, --threads, --quiet and --verbose"
                 .into(),
         ));
     }

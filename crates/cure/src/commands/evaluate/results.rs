@@ -41,13 +41,17 @@ pub(super) fn describe(
     let clean = &evaluation.clean;
     let mut table = Table::new(
         format!(
-            "{} on {} {} ({} images), normalisation {}, seed {}",
+            "{} on {} {} ({} images), normalisation {}, seed {}{}",
             model.name(),
             data.name(),
             data.split(),
             data.len(),
             model.normalization(),
             general.seed(),
+            match cure_tensor::precision() {
+                cure_tensor::Precision::F32 => String::new(),
+                other => format!(", convolutions in {other}"),
+            },
         ),
         ["attack", "accuracy", "of n", "95 % interval", "median |δ|", "forward", "backward", "s"],
     )
