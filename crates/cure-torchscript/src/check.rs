@@ -122,3 +122,21 @@ pub(crate) fn differentiable(script: &Script) -> Result<Differentiable, ScriptEr
         Err(_) => Ok(Differentiable::Once),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_named_as_in_python() {
+        let number = || IValue::Int(1);
+        for (output, expected) in [
+            (IValue::Tuple(vec![number(), number()]), "a tuple of 2"),
+            (IValue::GenericDict(vec![(number(), number())]), "a dictionary"),
+            (IValue::None, "None"),
+            (number(), "an object that is no tensor"),
+        ] {
+            assert_eq!(described(&output), expected);
+        }
+    }
+}

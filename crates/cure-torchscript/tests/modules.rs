@@ -28,22 +28,20 @@ fn pixels(seed: usize) -> Tensor {
     Tensor::new(&[4, 2, 3, 3], values).unwrap()
 }
 
+type Layer = fn(&tch::Tensor) -> tch::Tensor;
+
 /// A module in a file: two linear layers with `middle` between them, after `first`.
-fn traced(
-    name: &str,
-    first: fn(&tch::Tensor) -> tch::Tensor,
-    middle: fn(&tch::Tensor) -> tch::Tensor,
-) -> PathBuf {
+fn traced(name: &str, first: Layer, middle: Layer) -> PathBuf {
     let (one, two) = (weights(1, [7, 18]), weights(2, [3, 7]));
     saved(name, |image| {
         let hidden = first(image).flatten(1, -1).matmul(&one.tr());
-        vec![middle(&hidden).matmul(&two.tr())]
+        middle(&hidden).matmul(&two.tr())
     })
 }
 
-/// A module in a file that gives what `network` gives; a tuple, where that is several tensors.
-fn saved(name: &str, network: impl Fn(&tch::Tensor) -> Vec<tch::Tensor>) -> PathBuf {
-    let mut network = |inputs: &[tch::Tensor]| network(&inputs[0]);
+/// A module in a file that gives what `network` gives.
+fn saved(name: &str, network: impl Fn(&tch::Tensor) -> tch::Tensor) -> PathBuf {
+    let mut network = |inputs: &[tch::Tensor]| vec![network(&inputs[0])];
     let images = tch::Tensor::ones([2, 2, 3, 3], (Kind::Float, tch::Device::Cpu)) * 0.5;
     let module = CModule::create_by_tracing("Net", "forward", &[images], &mut network).unwrap();
     let path = std::env::temp_dir().join(format!("cure-{}-{name}.ts", std::process::id()));
@@ -118,7 +116,7 @@ fn what_has_no_second_derivative_is_taken_by_differences() {
 /// What rounds pixels, or is cut off from them, has no gradient there; it is measured all the same.
 #[test]
 fn modules_without_a_gradient_say_so() {
-    let without: [(&str, fn(&tch::Tensor) -> tch::Tensor); 3] = [
+    let without: [(&str, Layer); 3] = [
         ("rounded", |x| (x * 255.0).round() / 255.0),
         ("bytes", |x| (x * 255.0).to_kind(Kind::Uint8).to_kind(Kind::Float) / 255.0),
         ("detached", |x| x.detach()),
@@ -182,16 +180,11 @@ fn files_and_outputs_that_do_not_fit_are_refused() {
     std::fs::remove_file(&path).unwrap();
 
     // Logits for several images, a row for one.
-    let path = saved("squeezed", |image| {
-        vec![image.flatten(1, -1).matmul(&weights(1, [3, 18]).tr()).squeeze()]
-    });
+    let path =
+        saved("squeezed", |image| image.flatten(1, -1).matmul(&weights(1, [3, 18]).tr()).squeeze());
     let network = load(&path);
     let error = network.err().unwrap().to_string();
     assert!(error.contains("for one alone a tensor [3]"), "{error}");
-
-    let path = saved("tuple", |image| vec![image.flatten(1, -1), image.flatten(1, -1)]);
-    let error = load(&path).err().unwrap().to_string();
-    assert!(error.contains("gives a tuple of 2; accepted is one tensor"), "{error}");
 
     let network = load(&traced("shapes", same, |x| x.softplus())).unwrap();
     assert!(network.logits(&Tensor::zeros(&[1, 2, 3, 4])).is_err());
