@@ -39,10 +39,13 @@ pub(crate) fn described(output: &IValue) -> String {
 /// The number of classes of a module that gives logits, image by image.
 pub(crate) fn classes(script: &Script, path: &Path) -> Result<usize, ScriptError> {
     let _plain = tch::no_grad_guard();
-    let refuse = |cause: tch::TchError| ScriptError::Images {
-        path: path.into(),
-        input: script.input(),
-        reason: torch::reason(&cause),
+    let refuse = |cause: tch::TchError| {
+        let mut reason = torch::reason(&cause);
+        // As layers say it whose weights are of another kind.
+        if reason.contains("should be the same") || reason.contains("same dtype") {
+            reason += "; images are float32 here: save net.float()";
+        }
+        ScriptError::Images { path: path.into(), input: script.input(), reason }
     };
     let images = images(script.input()).map_err(refuse)?;
     let output = script.output(&images).map_err(refuse)?;
