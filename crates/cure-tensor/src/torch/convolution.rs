@@ -45,9 +45,42 @@ fn backward(
     Ok(unsafe { tch::Tensor::from_ptr(out) })
 }
 
-/// A tensor of which only the shape is looked at.
-fn shape_of(like: &tch::Tensor, shape: &[i64]) -> Made {
-    like.f_new_empty([1], (like.kind(), like.device()))?.f_expand(shape, false)
+/// How `[N, C, H, W]` lies in memory around a convolution.
+#[derive(Clone, Copy)]
+enum Order {
+    Planes,
+    ChannelsLast,
+}
+
+impl Order {
+    /// The faster one for such planes. GPUs multiply channels last; oneDNN does so up to a third faster over wide
+    /// planes, and slower over small ones (`docs/decisions.md`).
+    fn of(height: usize, width: usize) -> Self {
+        const WIDE: usize = 16 * 16;
+        match super::place() {
+            tch::Device::Cpu if height * width < WIDE => Self::Planes,
+            _ => Self::ChannelsLast,
+        }
+    }
+
+    /// These values in that order: themselves, where they are.
+    fn of_values(self, x: &tch::Tensor) -> Made {
+        match self {
+            Self::Planes => x.f_contiguous(),
+            Self::ChannelsLast => {
+                x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
+            }
+        }
+    }
+
+    /// A tensor of which only the shape and the order are looked at.
+    fn of_shape(self, like: &tch::Tensor, [n, c, h, w]: [i64; 4]) -> Made {
+        let options = (like.kind(), like.device());
+        match self {
+            Self::Planes => like.f_new_empty([n, c, h, w], options),
+            Self::ChannelsLast => like.f_new_empty([n, h, w, c], options)?.f_permute([0, 3, 1, 2]),
+        }
+    }
 }
 
 /// What follows the sums, of a channel-major result.
@@ -74,6 +107,13 @@ pub(super) fn samples_first(x: &Tensor) -> Made {
     x.torch()?.f_transpose(0, 1)
 }
 
+/// Samples first, in f32 and in the order of its planes, as channels first.
+fn channels_first(x: tch::Tensor) -> Made {
+    let size = x.size();
+    let side = |at: usize| size.get(at).map_or(0, |&side| side as usize);
+    Order::of(side(2), side(3)).of_values(&x.f_to_kind(Kind::Float)?)?.f_transpose(0, 1)
+}
+
 /// What a convolution of this input, `[C, N, H, W]`, multiplies. Layers without space cost little, and logits are
 /// made by one.
 fn factors(input: &[usize]) -> Kind {
@@ -96,9 +136,11 @@ pub(crate) fn convolution(
         let bias = epilogue.bias.filter(|_| has_bias).map(Tensor::torch).transpose()?;
         let Window { stride, padding, groups } = window;
         let [stride, padding] = [stride, padding].map(|value| [value as i64; 2]);
-        let (x, weight) = (samples_first(x)?.f_to_kind(kind)?, weight.torch()?.f_to_kind(kind)?);
+        let order = Order::of(x.shape()[2], x.shape()[3]);
+        let values = |x: tch::Tensor| order.of_values(&x.f_to_kind(kind)?);
+        let (x, weight) = (values(samples_first(x)?)?, values(weight.torch()?)?);
         let sums = x.f_conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], groups as i64)?;
-        finish(sums.f_to_kind(Kind::Float)?.f_transpose(0, 1)?, epilogue, has_bias)
+        finish(channels_first(sums)?, epilogue, has_bias)
     };
     made("convolution", found())
 }
@@ -112,12 +154,12 @@ pub(crate) fn convolution_input_gradient(
 ) -> Result<Tensor> {
     let found = || {
         let kind = factors(&input);
-        let g = samples_first(g)?.f_to_kind(kind)?;
+        let order = Order::of(input[2], input[3]);
+        let values = |x: tch::Tensor| order.of_values(&x.f_to_kind(kind)?);
+        let (g, weight) = (values(samples_first(g)?)?, values(weight.torch()?)?);
         let [channels, samples, height, width] = input.map(|side| side as i64);
-        let x = shape_of(&g, &[samples, channels, height, width])?;
-        let sums = backward(&g, &x, &weight.torch()?.f_to_kind(kind)?, window, false)?
-            .f_to_kind(Kind::Float)?;
-        finish(sums.f_transpose(0, 1)?, epilogue, false)
+        let x = order.of_shape(&g, [samples, channels, height, width])?;
+        finish(channels_first(backward(&g, &x, &weight, window, false)?)?, epilogue, false)
     };
     made("convolution_input_gradient", found())
 }
@@ -129,12 +171,15 @@ pub(crate) fn convolution_weight_gradient(
 ) -> Result<Tensor> {
     let found = || {
         let shape: Vec<i64> = weight_shape.iter().map(|&side| side as i64).collect();
+        let shape = <[i64; 4]>::try_from(shape).map_err(|_| TchError::Torch("weights".into()))?;
         let mut sum: Option<tch::Tensor> = None;
         for (x, g) in pairs {
             let kind = factors(x.shape());
-            let (x, g) = (samples_first(x)?.f_to_kind(kind)?, samples_first(g)?.f_to_kind(kind)?);
-            let one =
-                backward(&g, &x, &shape_of(&g, &shape)?, window, true)?.f_to_kind(Kind::Float)?;
+            let order = Order::of(x.shape()[2], x.shape()[3]);
+            let values = |x: &Tensor| order.of_values(&samples_first(x)?.f_to_kind(kind)?);
+            let (x, g) = (values(x)?, values(g)?);
+            let one = backward(&g, &x, &order.of_shape(&g, shape)?, window, true)?;
+            let one = one.f_to_kind(Kind::Float)?.f_contiguous()?;
             sum = Some(match sum {
                 None => one,
                 Some(sum) => sum.f_add(&one)?,

@@ -1,8 +1,8 @@
 //! The libtorch engine: the operations of [`ops`](crate::ops) by ATen, on its CPU or on CUDA devices.
 //!
 //! A tensor's shape is what it is on the CPU engine, channel-major inside a network; what lies in memory
-//! is ATen's affair. Exchanging channels and samples is then a view, and convolutions find channels last
-//! behind it, where they are fastest. What has no operation here is done on the host and brought back.
+//! is ATen's affair. Exchanging channels and samples is then a view, and convolutions leave what they give in
+//! the order in which the next one is fastest. What has no operation here is done on the host and brought back.
 
 mod activation;
 mod ascent;
