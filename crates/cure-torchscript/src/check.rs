@@ -94,7 +94,7 @@ pub(crate) fn classes(script: &Script, path: &Path) -> Result<usize, ScriptError
 /// How far autograd goes through a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Differentiable {
-    /// Not at all: it rounds, or was made so.
+    /// Not at all: it makes whole numbers, or was made under `no_grad`.
     Never,
     /// Once.
     Once,

@@ -66,8 +66,8 @@ impl Script {
         self.differentiable != Differentiable::Once
     }
 
-    /// Whether its logits have a gradient in the pixels: those of a module that rounds them, or that was made
-    /// under `no_grad`, have none, and J and H are 0.
+    /// Whether its logits have a gradient in the pixels: those of a module that makes whole numbers of them, or that
+    /// was made under `no_grad`, have none, and J and H are 0.
     pub fn has_gradient(&self) -> bool {
         self.differentiable != Differentiable::Never
     }
