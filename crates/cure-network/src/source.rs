@@ -165,5 +165,5 @@ impl Source {
 
 /// Each output channel's weights times a factor.
 fn scale_rows(weight: &Tensor, factors: &Numbers) -> Result<Tensor> {
-    Ok(ops::channel_combination(&[(weight, factors)], &Numbers::full(factors.len(), 0.0))?)
+    Ok(ops::channel_combination(&[(weight, factors)], None)?)
 }

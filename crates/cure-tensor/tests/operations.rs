@@ -170,7 +170,7 @@ proptest! {
         let [two, down] = [2.0, -1.0].map(|value| Numbers::full(c, value));
         let terms = [(&x, &centres), (&y, &two), (&z, &down)];
         for count in 1..=3 {
-            let found = ops::channel_combination(&terms[..count], &centres).unwrap();
+            let found = ops::channel_combination(&terms[..count], Some(&centres)).unwrap();
             for (i, &found) in found.host().iter().enumerate() {
                 let channel = i / length;
                 let expected: f32 = terms[..count]
@@ -181,6 +181,10 @@ proptest! {
                     + centre[channel];
                 prop_assert_eq!(found, expected);
             }
+        }
+        let scaled = ops::channel_combination(&terms[..1], None).unwrap();
+        for (i, &found) in scaled.host().iter().enumerate() {
+            prop_assert_eq!(found, x.host()[i] * centre[i / length]);
         }
         for channel in 0..c {
             let (a, b) = (row(&x, channel), row(&y, channel));
@@ -302,7 +306,8 @@ fn refusals_name_the_shapes() {
         ops::sample_dot(&a, &b).unwrap_err(),
         ops::channel_sums([ChannelSum::of(&a).times(&b)]).unwrap_err(),
         ops::channel_sums([ChannelSum::of(&a).about(&three)]).unwrap_err(),
-        ops::channel_combination(&[(&a, &three)], &three).unwrap_err(),
+        ops::channel_combination(&[(&a, &three)], None).unwrap_err(),
+        ops::channel_combination(&[(&a, &Numbers::full(2, 0.0))], Some(&three)).unwrap_err(),
         ops::softmax_covariance(&a, &b).unwrap_err(),
         ops::concatenate(&[&a, &b]).unwrap_err(),
         ops::scale_samples(&a, &[1.0]).unwrap_err(),

@@ -83,7 +83,7 @@ fn others() -> u64 {
     let (x, y) = (noise(&[7, 5, 9, 11], 4), noise(&[7, 5, 9, 11], 5));
     let (mean, variance) = ops::channel_moments(&x).unwrap();
     let [sums] = ops::channel_sums([ops::ChannelSum::of(&x).about(&mean).times(&y)]).unwrap();
-    let combined = ops::channel_combination(&[(&x, &mean), (&y, &mean)], &mean).unwrap();
+    let combined = ops::channel_combination(&[(&x, &mean), (&y, &mean)], Some(&mean)).unwrap();
     let lengths = ops::sample_l2(&x).unwrap();
     for values in [mean.to_vec(), variance.to_vec(), sums.to_vec(), lengths] {
         digest(&mut hash, &values.iter().map(|&value| value as f32).collect::<Vec<_>>());

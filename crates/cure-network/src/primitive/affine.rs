@@ -13,13 +13,13 @@ pub(crate) struct Affine {
 
 impl Affine {
     fn linear(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::channel_combination(&[(x, &self.scale)], &Numbers::full(self.scale.len(), 0.0))?)
+        Ok(ops::channel_combination(&[(x, &self.scale)], None)?)
     }
 }
 
 impl Primitive for Affine {
     fn value(&self, inputs: &[&Tensor], relu: bool) -> Result<(Tensor, Kept)> {
-        let value = ops::channel_combination(&[(inputs[0], &self.scale)], &self.shift)?;
+        let value = ops::channel_combination(&[(inputs[0], &self.scale)], Some(&self.shift))?;
         Ok((finish(value, relu), Kept::Nothing))
     }
 

@@ -84,7 +84,7 @@ impl Normalized<'_> {
         let constant = constant - &of_x * &self.mean;
         let all: Vec<(&Tensor, &Numbers)> =
             terms.iter().copied().chain([(self.x, &of_x)]).collect();
-        Ok(ops::channel_combination(&all, &constant)?)
+        Ok(ops::channel_combination(&all, Some(&constant))?)
     }
 
     /// γ/σ · P a, the tangent and the pull back alike.
@@ -157,7 +157,7 @@ impl Primitive for BatchNormalization {
         let kept = Kept::Moments(self.moments(inputs[0])?);
         let n = self.normalized(&At { inputs, kept: &kept });
         let shift = &self.shift - &n.slope * &n.mean;
-        let value = ops::channel_combination(&[(inputs[0], &n.slope)], &shift)?;
+        let value = ops::channel_combination(&[(inputs[0], &n.slope)], Some(&shift))?;
         Ok((finish(value, relu), kept))
     }
 

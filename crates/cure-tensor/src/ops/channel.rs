@@ -146,14 +146,17 @@ pub fn channel_sums<const N: usize>(sums: [ChannelSum<'_>; N]) -> Result<[Number
     Ok(std::array::from_fn(|sum| Numbers::new(rows.iter().map(|row| row[sum]).collect())))
 }
 
-/// `Σᵢ cᵢ[channel]·tᵢ + constant[channel]`, all rounded to single precision first.
+/// `Σᵢ cᵢ[channel]·tᵢ + constant[channel]`, all rounded to single precision first; without a constant it is 0.
 ///
 /// # Shapes
 /// Each tensor `[C, …]`, alike; coefficients and the constant have `C` entries each.
 ///
 /// # Errors
 /// If there is no term, or shapes or lengths differ.
-pub fn channel_combination(terms: &[(&Tensor, &Numbers)], constant: &Numbers) -> Result<Tensor> {
+pub fn channel_combination(
+    terms: &[(&Tensor, &Numbers)],
+    constant: Option<&Numbers>,
+) -> Result<Tensor> {
     let _running = crate::meter::operation("channel_combination");
     let operation = "channel_combination";
     let Some((first, _)) = terms.first() else {
@@ -170,12 +173,12 @@ pub fn channel_combination(terms: &[(&Tensor, &Numbers)], constant: &Numbers) ->
         }
         coefficients.check(operation, count)?;
     }
-    constant.check(operation, count)?;
+    constant.map_or(Ok(()), |constant| constant.check(operation, count))?;
     on_torch!(channel_combination(terms, constant));
     let coefficients: Vec<Vec<f32>> = terms.iter().map(|(_, c)| c.single()).collect();
     let terms: Vec<(&Tensor, &[f32])> =
         terms.iter().zip(&coefficients).map(|(&(tensor, _), c)| (tensor, c.as_slice())).collect();
-    let constant = constant.single();
+    let constant = constant.map_or_else(|| vec![0.0; count], Numbers::single);
     let mut output = Buffer::stale(first.len());
     over_pieces(&mut output, |offset, piece| {
         let mut done = 0;

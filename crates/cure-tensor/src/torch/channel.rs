@@ -1,6 +1,6 @@
 use tch::Kind;
 
-use super::doubles::{beside, numbers};
+use super::doubles::{beside, column_of, numbers};
 use super::{Made, error, made};
 use crate::ops::ChannelSum;
 use crate::{Numbers, Result, Tensor};
@@ -31,9 +31,7 @@ pub(crate) fn channel_moments(x: &Tensor) -> Result<(Numbers, Numbers)> {
         let x = x.torch()?;
         let mean = total(&x)?.f_mul_scalar(share)?;
         let centre = mean.f_to_kind(Kind::Float)?;
-        let mut beside = vec![1; x.dim()];
-        beside[0] = -1;
-        let squares = total(&x.f_sub(&centre.f_view(beside.as_slice())?)?.f_square()?)?;
+        let squares = total(&x.f_sub(&column_of(&centre, x.dim())?)?.f_square()?)?;
         // The centre was rounded to f32; the second moment about the true mean is a little less.
         let rounding = mean.f_sub(&centre)?.f_square()?;
         let variance = squares.f_mul_scalar(share)?.f_sub(&rounding)?.f_clamp_min(0.0)?;
@@ -65,15 +63,19 @@ pub(crate) fn channel_sums<const N: usize>(sums: &[ChannelSum<'_>; N]) -> Result
 
 pub(crate) fn channel_combination(
     terms: &[(&Tensor, &Numbers)],
-    constant: &Numbers,
+    constant: Option<&Numbers>,
 ) -> Result<Tensor> {
     let found = || {
         let dimensions = terms.first().map_or(1, |(first, _)| first.shape().len());
-        let mut sum = beside(constant, dimensions)?;
+        let mut sum = constant.map(|constant| beside(constant, dimensions)).transpose()?;
         for (tensor, coefficients) in terms {
-            sum = sum.f_addcmul(&tensor.torch()?, &beside(coefficients, dimensions)?)?;
+            let (tensor, factor) = (tensor.torch()?, beside(coefficients, dimensions)?);
+            sum = Some(match sum {
+                Some(sum) => sum.f_addcmul(&tensor, &factor)?,
+                None => tensor.f_mul(&factor)?,
+            });
         }
-        Ok(sum)
+        sum.ok_or_else(|| tch::TchError::Torch("no term".into()))
     };
     made("channel_combination", found())
 }

@@ -81,7 +81,12 @@ pub(super) fn numbers(operation: &'static str, found: Made) -> Result<Numbers> {
 
 /// A number for each row, or channel, beside a tensor of so many dimensions, `[C, 1, …, 1]`, in f32.
 pub(super) fn beside(numbers: &Numbers, dimensions: usize) -> Made {
+    column_of(&numbers.torch()?.f_to_kind(Kind::Float)?, dimensions)
+}
+
+/// The same of a vector.
+pub(super) fn column_of(values: &tch::Tensor, dimensions: usize) -> Made {
     let mut shape = vec![1; dimensions.max(1)];
     shape[0] = -1;
-    numbers.torch()?.f_to_kind(Kind::Float)?.f_view(shape.as_slice())
+    values.f_view(shape.as_slice())
 }

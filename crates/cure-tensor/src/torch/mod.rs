@@ -238,9 +238,7 @@ fn read(operation: &'static str, values: Made) -> Result<Vec<f64>> {
 
 /// Numbers of the host, `[N, 1, …, 1]` with so many dimensions: one for each row of another tensor.
 fn column(values: &[f32], dimensions: usize) -> Made {
-    let mut shape = vec![1; dimensions.max(1)];
-    shape[0] = values.len() as i64;
-    tch::Tensor::f_from_slice(values)?.f_to_device(place())?.f_view(shape.as_slice())
+    doubles::column_of(&tch::Tensor::f_from_slice(values)?.f_to_device(place())?, dimensions)
 }
 
 /// All dimensions but the first.
