@@ -1,4 +1,4 @@
-use cure_tensor::Tensor;
+use cure_tensor::{Crop, StoredImages, Tensor};
 use rayon::prelude::*;
 
 use crate::augment::{Augmentation, Placement};
@@ -29,7 +29,7 @@ impl Dataset {
     }
 
     /// As [`Dataset::batch`], each sample augmented as a function of `seed`, `epoch` and its
-    /// index alone.
+    /// index alone. On a device of libtorch the images of eight bits are brought there once, and cut there.
     ///
     /// # Errors
     /// As [`Dataset::batch`], and a crop padding larger than the images.
@@ -46,7 +46,35 @@ impl Dataset {
             let accepted = format!("0 to {}, the images' smaller side", height.min(width));
             return Err(DataError::argument("crop padding", padding, accepted));
         }
-        self.assemble(positions, padding, |index| augmentation.placement(seed, epoch, index))
+        let placement = |index| augmentation.placement(seed, epoch, index);
+        self.check_positions(positions)?;
+        let Some(stored) = self.on_device()? else {
+            return self.assemble(positions, padding, placement);
+        };
+        let crop = |&position: &usize| {
+            let Placement { row, column, flip } = placement(self.indices[position]);
+            Crop { image: self.rows[position], row, column, flip }
+        };
+        let crops: Vec<Crop> = positions.iter().map(crop).collect();
+        Ok(self.labelled(stored.crops(&crops, padding)?, positions))
+    }
+
+    /// The pixels of all samples of the origin on the device; none where batches are cut on the host.
+    fn on_device(&self) -> Result<Option<&StoredImages>> {
+        let (origin, on_device) = (&self.origin, &self.origin.on_device);
+        if on_device.get().is_none() {
+            let [channels, height, width] = origin.shape;
+            let stored = match &origin.pixels {
+                Pixels::Bytes(pixels) => {
+                    let samples = pixels.len() / (channels * height * width);
+                    StoredImages::bring([samples, channels, height, width], pixels)?
+                }
+                Pixels::Floats(_) => None,
+            };
+            // Somebody else's may have come first: it holds the same.
+            let _ = on_device.set(stored);
+        }
+        Ok(on_device.get().and_then(Option::as_ref))
     }
 
     fn assemble(
@@ -84,11 +112,16 @@ impl Dataset {
                     ),
                 }
             });
-        Ok(Batch {
-            images: Tensor::new(&[positions.len(), channels, height, width], values)?,
+        let images = Tensor::new(&[positions.len(), channels, height, width], values)?;
+        Ok(self.labelled(images, positions))
+    }
+
+    fn labelled(&self, images: Tensor, positions: &[usize]) -> Batch {
+        Batch {
+            images,
             labels: positions.iter().map(|&position| self.labels[position]).collect(),
             indices: positions.iter().map(|&position| self.indices[position]).collect(),
-        })
+        }
     }
 
     pub(crate) fn check_positions(&self, positions: &[usize]) -> Result<()> {

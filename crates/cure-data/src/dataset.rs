@@ -1,6 +1,7 @@
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use cure_tensor::StoredImages;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -77,6 +78,8 @@ pub(crate) struct Origin {
     pub(crate) sha256: String,
     pub(crate) published: PublishedChecksum,
     pub(crate) pixels: Pixels,
+    /// Pixels of eight bits, once a device that has memory for them was asked for augmented batches.
+    pub(crate) on_device: OnceLock<Option<StoredImages>>,
 }
 
 /// Labelled images of one size: a split as stored, or a subset of one. Subsets share the pixels.
@@ -123,6 +126,7 @@ impl Dataset {
             sha256: hexadecimal(&digest.finalize()),
             published: PublishedChecksum::NotPublished,
             pixels,
+            on_device: OnceLock::new(),
         };
         Self::from_origin(origin, split, labels, None, PathBuf::from(name))
     }

@@ -21,6 +21,7 @@ mod numbers;
 pub mod ops;
 mod precision;
 mod room;
+mod stored;
 mod tensor;
 #[cfg(feature = "libtorch")]
 pub mod torch;
@@ -32,6 +33,7 @@ pub use error::TensorError;
 pub use numbers::Numbers;
 pub use precision::Precision;
 pub use room::{OutOfMemory, Room};
+pub use stored::{Crop, StoredImages};
 pub use tensor::Tensor;
 
 /// What every fallible operation of this crate returns.

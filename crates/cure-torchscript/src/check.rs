@@ -22,7 +22,7 @@ fn images([channels, height, width]: [usize; 3]) -> Made {
     let values: Vec<f32> =
         (0..length).map(|i| (i as f64 * 0.618_033_988_749_894_9).fract() as f32).collect();
     let shape = [2, channels as i64, height as i64, width as i64];
-    tch::Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(torch::place())
+    torch::upload(&values)?.f_view(shape)
 }
 
 /// What a module gives that is no tensor, as Python calls it.

@@ -36,8 +36,7 @@ fn dot(a: &tch::Tensor, b: &tch::Tensor) -> Made {
 /// Σ ℓ, the cross-entropies of a batch.
 fn cross_entropy(logits: &tch::Tensor, labels: &[usize]) -> Made {
     let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
-    let labels =
-        tch::Tensor::f_from_slice(&labels)?.f_to_device(torch::place())?.f_view([-1, 1])?;
+    let labels = torch::upload(&labels)?.f_view([-1, 1])?;
     // In f64: what a sure network leaves of ℓ's derivatives is lost in f32.
     logits
         .f_to_kind(Kind::Double)?

@@ -78,7 +78,7 @@ impl Script {
         if !self.normalization.is_identity() {
             let row = |values: &[f32]| -> Made {
                 let shape = [1, values.len() as i64, 1, 1];
-                tch::Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(torch::place())
+                torch::upload(values)?.f_view(shape)
             };
             x = x.f_sub(&row(&self.normalization.mean)?)?.f_div(&row(&self.normalization.std)?)?;
         }

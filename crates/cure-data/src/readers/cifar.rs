@@ -4,6 +4,7 @@
 //! bytes, channel-major. Python layout: see `cifar_python`.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::{cifar_binary, cifar_python, labels};
 use crate::dataset::Origin;
@@ -206,6 +207,7 @@ pub(crate) fn load(family: &Family, folder: &Path, split: Split) -> Result<Datas
         sha256: records.sha256,
         published: published(part, &records.is_published),
         pixels: Pixels::Bytes(records.pixels),
+        on_device: OnceLock::new(),
     };
     Dataset::from_origin(origin, split, records.labels, None, folder)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use png::{BitDepth, ColorType, Decoder, Transformations};
 use rayon::prelude::*;
@@ -71,6 +72,7 @@ pub(crate) fn load(folder: &Path, split: Split) -> Result<Dataset> {
         sha256: hexadecimal(&sha256.finalize()),
         published: PublishedChecksum::NotPublished,
         pixels: Pixels::Bytes(pixels),
+        on_device: OnceLock::new(),
     };
     let labels = files.into_iter().map(|(_, label)| label).collect();
     Dataset::from_origin(origin, split, labels, None, root)

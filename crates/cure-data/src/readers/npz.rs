@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use cure_tensor::Tensor;
 use sha2::{Digest, Sha256};
@@ -59,6 +60,7 @@ pub(crate) fn load(path: &Path, split: Split) -> Result<Dataset> {
         sha256: digest(path)?,
         published: PublishedChecksum::NotPublished,
         pixels,
+        on_device: OnceLock::new(),
     };
     Dataset::from_origin(origin, Split::All, labels, stored.transpose()?, path.to_owned())
 }

@@ -1,6 +1,6 @@
 use tch::Kind;
 
-use super::{Made, error, keep, place, read, surely};
+use super::{Made, error, keep, read, surely, upload};
 use crate::numbers::Operator;
 use crate::{Numbers, Result, Tensor};
 
@@ -23,7 +23,7 @@ fn kept(found: Made) -> Option<Doubles> {
 
 impl Doubles {
     pub(crate) fn uploaded(values: &[f64]) -> Made {
-        tch::Tensor::f_from_slice(values)?.f_to_device(place())
+        upload(values)
     }
 
     pub(crate) fn upload(values: &[f64]) -> Option<Self> {

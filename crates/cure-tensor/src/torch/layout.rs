@@ -1,4 +1,4 @@
-use super::{made, place};
+use super::{made, upload};
 use crate::{Result, Tensor};
 
 /// The first two dimensions exchanged: a view.
@@ -26,7 +26,7 @@ pub(crate) fn unflatten(x: &Tensor, [c, n, h, w]: [usize; 4]) -> Result<Tensor> 
 pub(crate) fn select(x: &Tensor, positions: &[usize]) -> Result<Tensor> {
     let found = || {
         let positions: Vec<i64> = positions.iter().map(|&position| position as i64).collect();
-        x.torch()?.f_index_select(0, &tch::Tensor::f_from_slice(&positions)?.f_to(place())?)
+        x.torch()?.f_index_select(0, &upload(&positions)?)
     };
     made("select", found())
 }

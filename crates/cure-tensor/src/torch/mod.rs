@@ -15,6 +15,7 @@ mod layout;
 mod pooling;
 mod sample;
 mod softmax;
+mod stored;
 mod values;
 mod whole;
 
@@ -35,6 +36,7 @@ pub(crate) use layout::*;
 pub(crate) use pooling::*;
 pub(crate) use sample::*;
 pub(crate) use softmax::*;
+pub(crate) use stored::Bytes;
 pub(crate) use values::Values;
 pub(crate) use whole::*;
 
@@ -188,6 +190,16 @@ fn made(operation: &'static str, made: Made) -> Result<Tensor> {
     Ok(Tensor::of_torch(&shape, Values::new(values)))
 }
 
+/// Values of the host on the device, in a row. The device takes them when it comes to it: ATen's other ways to copy
+/// wait until it has done all it was asked for before.
+///
+/// # Errors
+/// If they cannot be copied.
+pub fn upload<T: tch::kind::Element>(values: &[T]) -> Made {
+    // CUDA has its own copy of what is not pinned before this returns.
+    tch::Tensor::f_from_slice(values)?.f_to_dtype_layout((T::KIND, place()), true, false)
+}
+
 /// A tensor's values as ATen's, for networks that ATen computes.
 ///
 /// # Errors
@@ -238,7 +250,7 @@ fn read(operation: &'static str, values: Made) -> Result<Vec<f64>> {
 
 /// Numbers of the host, `[N, 1, …, 1]` with so many dimensions: one for each row of another tensor.
 fn column(values: &[f32], dimensions: usize) -> Made {
-    doubles::column_of(&tch::Tensor::f_from_slice(values)?.f_to_device(place())?, dimensions)
+    doubles::column_of(&upload(values)?, dimensions)
 }
 
 /// All dimensions but the first.

@@ -1,7 +1,7 @@
 use tch::Kind;
 
 use super::doubles::numbers;
-use super::{Made, error, made, place};
+use super::{Made, error, made, upload};
 use crate::ops::CrossEntropy;
 use crate::{Result, Tensor};
 
@@ -19,7 +19,7 @@ pub(crate) fn softmax(logits: &Tensor) -> Result<Tensor> {
 pub(crate) fn cross_entropy(logits: &Tensor, labels: &[usize]) -> Result<CrossEntropy> {
     let found = || -> Made<[tch::Tensor; 3]> {
         let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
-        let labels = tch::Tensor::f_from_slice(&labels)?.f_to_device(place())?.f_view([-1, 1])?;
+        let labels = upload(&labels)?.f_view([-1, 1])?;
         let logits = logits.torch()?;
         let losses =
             logits.f_log_softmax(-1, Kind::Double)?.f_gather(1, &labels, false)?.f_neg()?;

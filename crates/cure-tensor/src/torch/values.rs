@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 
 use tch::Kind;
 
-use super::{Made, error, keep, place};
+use super::{Made, error, keep, upload};
 
 /// Values in ATen's memory, in f32, with any strides.
 pub(crate) struct Values {
@@ -22,7 +22,7 @@ impl Values {
     /// Values of the host on the device.
     pub(crate) fn uploaded(shape: &[usize], values: &[f32]) -> Made {
         let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
-        tch::Tensor::f_from_slice(values)?.f_view(shape.as_slice())?.f_to_device(place())
+        upload(values)?.f_view(shape.as_slice())
     }
 
     /// Values of the host, brought to the device; as they are where that fails.
