@@ -164,7 +164,9 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cure", default="target/release/cure")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument(
+        "--shared", type=Path, default=Path("../shared"), help="a folder with data/cifar10 and weights/"
+    )
     parser.add_argument("--device", default="torch:cpu")
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--networks", nargs="+", default=["resnet18", "mobilenet_v3_small", "vit"])

@@ -37,7 +37,8 @@ pub(crate) struct Options {
     /// A network as NAME=FILE, where NAME is what the figure calls it; may be given several times.
     #[arg(long, value_name = "NAME=FILE", required = true, help_heading = "Network")]
     network: Vec<String>,
-    /// The architecture of them all; `auto` recognises each from its weights.
+    /// The architecture of them all; `auto` recognises each from its weights, `torchscript` takes each file as a
+    /// module that torch.jit.save wrote.
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Network")]
     model: String,
     /// What is done to pixels first, for files that do not say.

@@ -46,7 +46,8 @@ struct NetworkArguments {
     /// times. NAME is what figures call it; the file's name where it is not given.
     #[arg(long, value_name = "[NAME=]FILE", required = true, help_heading = "Network")]
     weights: Vec<String>,
-    /// The architecture of them all; `auto` recognises each from its weights.
+    /// The architecture of them all; `auto` recognises each from its weights, `torchscript` takes each file as a
+    /// module that torch.jit.save wrote.
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Network")]
     model: String,
     /// What is done to pixels first, for files that do not say: none, imagenet, cifar10 or
