@@ -1,3 +1,4 @@
+use cure_tensor::Placement;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -39,50 +40,38 @@ impl Augmentation {
     }
 }
 
-/// A crop and a flip that have been drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placement {
-    /// First row of the crop in the padded image, 0 to twice the padding.
-    pub row: usize,
-    /// First column of the crop in the padded image, 0 to twice the padding.
-    pub column: usize,
-    /// Whether the crop is then mirrored left to right.
-    pub flip: bool,
-}
-
-impl Placement {
-    /// Writes the placed image into `output`, which holds zeros.
-    ///
-    /// # Shapes
-    /// `source` and `output` are `[C, H, W]`, `plane` is `[H, W]`.
-    pub(crate) fn copy<P: Copy>(
-        self,
-        source: &[P],
-        output: &mut [f32],
-        plane: [usize; 2],
-        padding: usize,
-        value: impl Fn(P) -> f32,
-    ) {
-        let [height, width] = plane;
-        // Output columns whose source column, `column + first`, lies inside the image.
-        let inside = |offset: usize, extent: usize| {
-            let first = padding.saturating_sub(offset).min(extent);
-            first..(extent + padding).saturating_sub(offset).clamp(first, extent)
-        };
-        let (rows, columns) = (inside(self.row, height), inside(self.column, width));
-        let planes = source.chunks_exact(height * width);
-        for (from, to) in planes.zip(output.chunks_exact_mut(height * width)) {
-            for row in rows.clone() {
-                let start =
-                    (row + self.row - padding) * width + columns.start + self.column - padding;
-                let source = &from[start..start + columns.len()];
-                let target = &mut to[row * width..][..width];
-                for (slot, &pixel) in target[columns.clone()].iter_mut().zip(source) {
-                    *slot = value(pixel);
-                }
-                if self.flip {
-                    target.reverse();
-                }
+/// Writes the placed image into `output`, which holds zeros. A device of libtorch cuts crops of 8-bit images to the same
+/// bits in a way of its own ([`StoredImages::crops`](cure_tensor::StoredImages::crops)).
+///
+/// # Shapes
+/// `source` and `output` are `[C, H, W]`, `plane` is `[H, W]`.
+pub(crate) fn copy_placed<P: Copy>(
+    place: Placement,
+    source: &[P],
+    output: &mut [f32],
+    plane: [usize; 2],
+    padding: usize,
+    value: impl Fn(P) -> f32,
+) {
+    let [height, width] = plane;
+    // Output columns whose source column, `column + first`, lies inside the image.
+    let inside = |offset: usize, extent: usize| {
+        let first = padding.saturating_sub(offset).min(extent);
+        first..(extent + padding).saturating_sub(offset).clamp(first, extent)
+    };
+    let (rows, columns) = (inside(place.row, height), inside(place.column, width));
+    let planes = source.chunks_exact(height * width);
+    for (from, to) in planes.zip(output.chunks_exact_mut(height * width)) {
+        for row in rows.clone() {
+            let start =
+                (row + place.row - padding) * width + columns.start + place.column - padding;
+            let source = &from[start..start + columns.len()];
+            let target = &mut to[row * width..][..width];
+            for (slot, &pixel) in target[columns.clone()].iter_mut().zip(source) {
+                *slot = value(pixel);
+            }
+            if place.flip {
+                target.reverse();
             }
         }
     }
@@ -104,7 +93,7 @@ mod tests {
     fn placed(row: usize, column: usize, flip: bool) -> Vec<f32> {
         let mut output = vec![0.0; 6];
         let source = [1u8, 2, 3, 4, 5, 6];
-        Placement { row, column, flip }.copy(&source, &mut output, [2, 3], 1, f32::from);
+        copy_placed(Placement { row, column, flip }, &source, &mut output, [2, 3], 1, f32::from);
         output
     }
 

@@ -1,7 +1,7 @@
-use cure_tensor::{Crop, StoredImages, Tensor};
+use cure_tensor::{OutOfMemory, Placement, StoredImages, Tensor};
 use rayon::prelude::*;
 
-use crate::augment::{Augmentation, Placement};
+use crate::augment::{Augmentation, copy_placed};
 use crate::{DataError, Dataset, Pixels, Result};
 
 /// Fewest values one parallel task fills when a batch is assembled.
@@ -24,12 +24,14 @@ impl Dataset {
     /// # Errors
     /// A position that is not below [`Dataset::len`], or no position.
     pub fn batch(&self, positions: &[usize]) -> Result<Batch> {
+        self.check_positions(positions)?;
         let still = Placement { row: 0, column: 0, flip: false };
         self.assemble(positions, 0, |_| still)
     }
 
     /// As [`Dataset::batch`], each sample augmented as a function of `seed`, `epoch` and its
-    /// index alone. On a device of libtorch the images of eight bits are brought there once, and cut there.
+    /// index alone. On a device of libtorch all 8-bit images of the source are brought there once, where there is room for them,
+    /// and cut there.
     ///
     /// # Errors
     /// As [`Dataset::batch`], and a crop padding larger than the images.
@@ -48,18 +50,19 @@ impl Dataset {
         }
         let placement = |index| augmentation.placement(seed, epoch, index);
         self.check_positions(positions)?;
-        let Some(stored) = self.on_device()? else {
-            return self.assemble(positions, padding, placement);
-        };
-        let crop = |&position: &usize| {
-            let Placement { row, column, flip } = placement(self.indices[position]);
-            Crop { image: self.rows[position], row, column, flip }
-        };
-        let crops: Vec<Crop> = positions.iter().map(crop).collect();
-        Ok(self.labelled(stored.crops(&crops, padding)?, positions))
+        if let Some(stored) = self.on_device()? {
+            let crop = |&position: &usize| (self.rows[position], placement(self.indices[position]));
+            let crops: Vec<(usize, Placement)> = positions.iter().map(crop).collect();
+            match stored.crops(&crops, padding) {
+                // The host's way needs less, and whoever has no memory for the batch itself says so.
+                Err(error) if error.is_out_of_memory() => {}
+                images => return Ok(self.labelled(images?, positions)),
+            }
+        }
+        self.assemble(positions, padding, placement)
     }
 
-    /// The pixels of all samples of the origin on the device; none where batches are cut on the host.
+    /// The pixels of all samples of the source on the device; none where batches are cut on the host.
     fn on_device(&self) -> Result<Option<&StoredImages>> {
         let (origin, on_device) = (&self.origin, &self.origin.on_device);
         if on_device.get().is_none() {
@@ -83,7 +86,6 @@ impl Dataset {
         padding: usize,
         placement: impl Fn(usize) -> Placement + Sync,
     ) -> Result<Batch> {
-        self.check_positions(positions)?;
         let [channels, height, width] = self.shape();
         let features = channels * height * width;
         let mut values = vec![0.0; positions.len() * features];
@@ -96,14 +98,16 @@ impl Dataset {
                 let start = self.rows[position] * features;
                 let place = placement(self.indices[position]);
                 match &self.origin.pixels {
-                    Pixels::Bytes(pixels) => place.copy(
+                    Pixels::Bytes(pixels) => copy_placed(
+                        place,
                         &pixels[start..start + features],
                         image,
                         [height, width],
                         padding,
                         |byte| f32::from(byte) / 255.0,
                     ),
-                    Pixels::Floats(pixels) => place.copy(
+                    Pixels::Floats(pixels) => copy_placed(
+                        place,
                         &pixels[start..start + features],
                         image,
                         [height, width],

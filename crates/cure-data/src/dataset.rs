@@ -78,7 +78,7 @@ pub(crate) struct Origin {
     pub(crate) sha256: String,
     pub(crate) published: PublishedChecksum,
     pub(crate) pixels: Pixels,
-    /// Pixels of eight bits, once a device that has memory for them was asked for augmented batches.
+    /// 8-bit pixels on the device; none in it where batches are cut on the host.
     pub(crate) on_device: OnceLock<Option<StoredImages>>,
 }
 

@@ -27,8 +27,9 @@ mod spec;
 mod statistics;
 mod subset;
 
-pub use augment::{Augmentation, Placement, epoch_order};
+pub use augment::{Augmentation, epoch_order};
 pub use batch::Batch;
+pub use cure_tensor::Placement;
 pub use dataset::{Dataset, Pixels, Split};
 pub use error::DataError;
 pub use info::{ClassCount, DatasetInfo, PublishedChecksum};

@@ -33,7 +33,7 @@ pub use error::TensorError;
 pub use numbers::Numbers;
 pub use precision::Precision;
 pub use room::{OutOfMemory, Room};
-pub use stored::{Crop, StoredImages};
+pub use stored::{Placement, StoredImages};
 pub use tensor::Tensor;
 
 /// What every fallible operation of this crate returns.

@@ -266,7 +266,7 @@ fn a_step_on_a_device_brings_little_to_the_host() {
     let mut network = network("resnet20");
     let labels = [0, 1, 2, 3];
     let on_host = images();
-    // A random start is drawn on the host, around the images: they come once, before the step.
+    // A random start is drawn on the host, around the images: they come once, before its attack.
     for (objective, most, seen) in [
         (Objective::default(), 3, 0),
         ("pgd-at:eps=8/255,steps=7".parse().unwrap(), 4, on_host.len()),

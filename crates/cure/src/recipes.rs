@@ -24,13 +24,20 @@ macro_rules! recipes {
     };
 }
 
-/// The paper's, then those for a CPU.
+/// The paper's, then those for a CPU, then those for the built-in digits.
 pub(crate) const RECIPES: &[Recipe] = recipes![
+    "cifar10-resnet18-original",
     "cifar10-resnet18-cure",
+    "cifar10-resnet18-pgd-at",
+    "cifar10-wrn28-10-original",
     "cifar10-wrn28-10-cure",
+    "cifar10-wrn28-10-pgd-at",
     "cifar10-resnet18-deepfool",
+    "svhn-resnet18-original",
     "svhn-resnet18-cure",
     "svhn-resnet18-deepfool",
+    "svhn-resnet18-pgd-at",
+    "cifar10-resnet20-original",
     "cifar10-resnet20-cure",
     "cifar10-resnet20-cure-perturbed",
     "cifar10-resnet20-pgd-at",
@@ -40,6 +47,11 @@ pub(crate) const RECIPES: &[Recipe] = recipes![
     "cifar10-resnet20-gradient-penalty",
     "cifar10-resnet20-deepfool",
     "cifar10-resnet20-control",
+    "digits-cnn-original",
+    "digits-cnn-deepfool",
+    "digits-cnn-cure",
+    "digits-cnn-cure-steps",
+    "digits-cnn-pgd-at",
 ];
 
 impl Recipe {

@@ -36,7 +36,7 @@ pub(crate) use layout::*;
 pub(crate) use pooling::*;
 pub(crate) use sample::*;
 pub(crate) use softmax::*;
-pub(crate) use stored::Bytes;
+pub(crate) use stored::DeviceImages;
 pub(crate) use values::Values;
 pub(crate) use whole::*;
 
@@ -190,13 +190,13 @@ fn made(operation: &'static str, made: Made) -> Result<Tensor> {
     Ok(Tensor::of_torch(&shape, Values::new(values)))
 }
 
-/// Values of the host on the device, in a row. The device takes them when it comes to it: ATen's other ways to copy
-/// wait until it has done all it was asked for before.
+/// Values of the host on the device, in a row. Little ones are on their way when this returns, where ATen's other ways to
+/// copy wait until the device has done all it was asked for before; for megabytes CUDA may wait as well.
 ///
 /// # Errors
 /// If they cannot be copied.
 pub fn upload<T: tch::kind::Element>(values: &[T]) -> Made {
-    // CUDA has its own copy of what is not pinned before this returns.
+    // What is not pinned, as these values are not, CUDA copies for itself before it returns.
     tch::Tensor::f_from_slice(values)?.f_to_dtype_layout((T::KIND, place()), true, false)
 }
 
@@ -235,7 +235,7 @@ fn surely(operation: &'static str, shape: &[usize], found: Made) -> Tensor {
     }
 }
 
-fn keep(error: TensorError) {
+pub(crate) fn keep(error: TensorError) {
     FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
 }
 
