@@ -13,6 +13,14 @@ pub enum ReportError {
         /// What the operating system said.
         cause: std::io::Error,
     },
+    /// A file of a figure could not be read.
+    #[error("cannot read {}: {cause}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: std::io::Error,
+    },
     /// A file stem holds a path separator or is empty.
     #[error("'{stem}' cannot name a figure's files: use a name without folders, such as 'curve'")]
     Stem {

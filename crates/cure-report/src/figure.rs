@@ -42,6 +42,34 @@ impl Figure {
         self
     }
 
+    /// A figure that [`Figure::save`] wrote as `stem.svg`, `stem.png` and `stem.csv`, under its title and caption.
+    ///
+    /// # Errors
+    /// [`ReportError::Read`] with the file that cannot be read.
+    pub fn read(
+        stem: impl AsRef<Path>,
+        title: impl Into<String>,
+        caption: impl Into<String>,
+    ) -> Result<Self, ReportError> {
+        let path = |extension: &str| {
+            let mut path = stem.as_ref().as_os_str().to_owned();
+            path.push(format!(".{extension}"));
+            PathBuf::from(path)
+        };
+        let refused = |path: &Path, cause| ReportError::Read { path: path.to_path_buf(), cause };
+        let text = |path: PathBuf| fs::read_to_string(&path).map_err(|cause| refused(&path, cause));
+        let png = path("png");
+        let title = title.into();
+        Ok(Self {
+            alt: title.clone(),
+            title,
+            caption: caption.into(),
+            svg: undescribed(text(path("svg"))?),
+            png: fs::read(&png).map_err(|cause| refused(&png, cause))?,
+            csv: text(path("csv"))?,
+        })
+    }
+
     /// The SVG with its caption as a description: what a file says of itself wherever it ends up.
     fn described(&self) -> String {
         match self.svg.find("<svg").and_then(|at| Some(at + self.svg[at..].find('>')? + 1)) {
@@ -74,6 +102,16 @@ impl Figure {
             write_atomically(path, bytes)?;
         }
         Ok(paths)
+    }
+}
+
+/// An SVG without the description that [`Figure::save`] gave it.
+fn undescribed(svg: String) -> String {
+    match (svg.find("<desc>"), svg.find("</desc>")) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}{}", &svg[..start], &svg[end + "</desc>".len()..])
+        }
+        _ => svg,
     }
 }
 
@@ -121,6 +159,19 @@ mod tests {
         let [svg, ..] = figure.save(folder.path(), "curve").unwrap();
         let expected = "<svg role=\"img\"><desc>a &lt; b, seed 0</desc><rect/></svg>";
         assert_eq!(fs::read_to_string(svg).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_was_saved_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let svg = "<svg role=\"img\"><rect/></svg>".into();
+        let saved = Figure { caption: "a < b".into(), svg, ..figure() };
+        saved.save(folder.path(), "curve").unwrap();
+        let stem = folder.path().join("curve");
+        assert_eq!(Figure::read(&stem, "t", "a < b").unwrap(), saved);
+        std::fs::remove_file(folder.path().join("curve.csv")).unwrap();
+        let error = Figure::read(&stem, "t", "").unwrap_err().to_string();
+        assert!(error.contains("curve.csv"), "{error}");
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub struct Report {
     summary: Vec<String>,
     sections: Vec<Section>,
     provenance: Vec<(String, String)>,
+    is_numbered: bool,
 }
 
 impl Report {
@@ -88,7 +89,14 @@ impl Report {
             summary: Vec::new(),
             sections: Vec::new(),
             provenance: Vec::new(),
+            is_numbered: true,
         }
+    }
+
+    /// Captions without numbers, where headings name tables and figures already.
+    pub fn unnumbered(mut self) -> Self {
+        self.is_numbered = false;
+        self
     }
 
     /// Language of the text (BCP 47, such as `de`).
@@ -117,7 +125,7 @@ impl Report {
 
     /// The whole file.
     pub fn to_html(&self) -> String {
-        let mut numbers = Numbers::default();
+        let mut numbers = Numbers { is_counting: self.is_numbered, ..Numbers::default() };
         html! {
             (DOCTYPE)
             html lang=(self.language) {
@@ -178,6 +186,7 @@ impl Report {
 /// Counts tables and figures through the report.
 #[derive(Default)]
 struct Numbers {
+    is_counting: bool,
     tables: usize,
     figures: usize,
 }
@@ -194,7 +203,7 @@ impl Numbers {
                 let name = format!("Table {}", self.tables);
                 html! {
                     figure.table {
-                        figcaption { b { (name) ". " } (table.caption) }
+                        figcaption { @if self.is_counting { b { (name) ". " } } (table.caption) }
                         div.scroll tabindex="0" role="region" aria-label=(name) { (table.markup()) }
                     }
                 }
@@ -207,7 +216,7 @@ impl Numbers {
                     figure.picture {
                         // Drawn by this crate, its text escaped there.
                         div.card { (PreEscaped(&figure.svg)) }
-                        figcaption { b { "Figure " (self.figures) ". " } (caption) }
+                        figcaption { @if self.is_counting { b { "Figure " (self.figures) ". " } } (caption) }
                     }
                 }
             }

@@ -19,6 +19,9 @@ pub enum Cell {
     Missing,
 }
 
+/// Characters of a text in a cell that stands in one line of a page.
+const SHORT: usize = 16;
+
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
         Self::Text(text.to_string())
@@ -199,6 +202,11 @@ impl Table {
 
     pub(crate) fn markup(&self) -> Markup {
         let class = |column: usize| self.is_numeric(column).then_some("number");
+        // Long words are read in several lines; numbers stay whole.
+        let cell_class = |row: usize, column: usize| match self.cell(row, column) {
+            Cell::Text(text) if text.chars().count() > SHORT => Some("words"),
+            _ => class(column),
+        };
         html! {
             table {
                 thead {
@@ -215,7 +223,7 @@ impl Table {
                                 @if c == 0 && self.cell(r, c).is_text() {
                                     th scope="row" { (self.cell(r, c).shown()) }
                                 } @else {
-                                    td class=[class(c)] { (self.cell(r, c).shown()) }
+                                    td class=[cell_class(r, c)] { (self.cell(r, c).shown()) }
                                 }
                             }
                         }

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Outcome {
     let general = &arguments.general;
     match &arguments.command {
+        Command::Reproduce(options) => commands::reproduce::run(general, options),
         Command::Demo(options) => commands::demo::run(general, options),
         Command::Data(options) => commands::data::run(options),
         Command::Train(options) => commands::train::run(general, options),

@@ -137,6 +137,22 @@ impl General {
         Ok(())
     }
 
+    /// What a command that starts others hands on to them: everything but the seed.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let mut flags = Vec::new();
+        let mut option = |name: &str, value: Option<String>| {
+            flags.extend(value.map(|value| format!("--{name}={value}")));
+        };
+        option("device", self.device.map(|device| device.to_string()));
+        option("precision", self.precision.map(|precision| precision.to_string()));
+        option("threads", self.threads.map(|threads| threads.to_string()));
+        option("vectors", Some(self.vectors.clone()));
+        flags.extend(self.plain_sums.then(|| "--plain-sums".to_owned()));
+        flags.extend(self.quiet.then(|| "--quiet".to_owned()));
+        flags.extend((0..self.verbose).map(|_| "--verbose".to_owned()));
+        flags
+    }
+
     /// The seed, 0 where none was given.
     pub(crate) fn seed(&self) -> u64 {
         self.seed.unwrap_or(0)
@@ -147,6 +163,8 @@ impl General {
 pub(crate) enum Command {
     /// Train, attack, fine-tune with CURE and attack again, on built-in data; writes a report.
     Demo(commands::demo::Options),
+    /// The paper's tables and figures, its numbers beside ours, in one report.
+    Reproduce(commands::reproduce::Options),
     /// What data there is, and what a dataset holds.
     Data(commands::data::Options),
     /// Train a network from random weights.

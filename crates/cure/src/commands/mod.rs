@@ -15,6 +15,7 @@ pub(crate) mod method;
 pub(crate) mod objectives;
 mod prepared;
 pub(crate) mod recipes;
+pub(crate) mod reproduce;
 pub(crate) mod run;
 mod run_config;
 pub(crate) mod runs;

@@ -1,0 +1,184 @@
+//! Steps are processes of this program: each can be repeated by hand, and one that is killed takes nothing with it.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Kind, Plan, Step};
+use crate::failure::{Blame, Failure, Outcome};
+use crate::interrupt;
+use crate::output::{PROGRAM, write_json};
+
+/// What is left of a step that is done.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Done {
+    pub(super) command: Vec<String>,
+    pub(super) program: String,
+    /// Of the last process, where it took several.
+    pub(super) seconds: f64,
+}
+
+/// What a step left when it was done, if it is done and its files are still there.
+pub(super) fn done(out: &Path, step: &Step) -> Option<Done> {
+    let text = std::fs::read_to_string(marker(out, step)).ok()?;
+    let done: Done = serde_json::from_str(&text).ok()?;
+    let is_whole = step.makes.iter().all(|file| out.join(file).is_file());
+    (done.command == step.command && is_whole).then_some(done)
+}
+
+fn marker(out: &Path, step: &Step) -> std::path::PathBuf {
+    out.join("steps").join(format!("{}.json", step.id))
+}
+
+/// Takes all steps that are not done; `flags` are those of every command.
+pub(super) fn run(plan: &Plan, out: &Path, flags: &[String], quiet: bool) -> Outcome {
+    let total = plan.steps.len();
+    for (position, step) in plan.steps.iter().enumerate() {
+        if done(out, step).is_some() {
+            continue;
+        }
+        if interrupt::asked() {
+            return Err(stopped(step));
+        }
+        if !quiet {
+            eprintln!("[{}/{total}] {}", position + 1, step.title);
+        }
+        take(step, out, flags)?;
+    }
+    Ok(())
+}
+
+fn stopped(step: &Step) -> Failure {
+    Failure::Interrupted(format!(
+        "stopped at step {}; the same command goes on from there",
+        step.id
+    ))
+}
+
+fn take(step: &Step, out: &Path, flags: &[String]) -> Outcome {
+    let begun = Instant::now();
+    let folder = out.join("steps").join(&step.id);
+    let mut command = step.command.clone();
+    match step.kind {
+        Kind::Training if has_checkpoint(&folder) => {
+            let verb = step.command.first().cloned().unwrap_or_default();
+            command = vec![verb, "--resume".into(), super::plan::folder(&step.id)];
+        }
+        // Killed before its first checkpoint: it has nothing to go on from.
+        Kind::Training if folder.exists() => std::fs::remove_dir_all(&folder).failed()?,
+        Kind::Training => {}
+        Kind::Measurement => std::fs::create_dir_all(&folder).failed()?,
+    }
+    let log = out.join("logs").join(format!("{}.txt", step.id));
+    let output = File::create(&log)
+        .map_err(|error| Failure::Failed(format!("{}: {error}", log.display())))?;
+    let program = std::env::current_exe().failed()?;
+    let mut process = Command::new(program);
+    process.args(&command).args(flags).current_dir(out).stdout(output);
+    end_with_us(&mut process);
+    let status = wait(process.spawn().failed()?)?;
+    match status.code() {
+        Some(0) => {}
+        Some(130) => return Err(stopped(step)),
+        _ if interrupt::asked() => return Err(stopped(step)),
+        _ => {
+            return Err(Failure::Failed(format!(
+                "step {} failed ({status}); its output is in {}; to repeat it: cd {} && cure {}",
+                step.id,
+                log.display(),
+                out.display(),
+                shell(&step.command)
+            )));
+        }
+    }
+    if let Some(missing) = step.makes.iter().find(|file| !out.join(file).is_file()) {
+        return Err(Failure::Failed(format!("step {} did not write {missing}", step.id)));
+    }
+    let (command, seconds) = (step.command.clone(), begun.elapsed().as_secs_f64());
+    write_json(&marker(out, step), &Done { command, program: PROGRAM.into(), seconds })
+}
+
+fn has_checkpoint(folder: &Path) -> bool {
+    std::fs::read_dir(folder.join("checkpoints"))
+        .is_ok_and(|mut files| files.any(|file| file.is_ok_and(|file| is_checkpoint(&file.path()))))
+}
+
+fn is_checkpoint(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "safetensors")
+}
+
+/// Waits, and hands on a wish to stop that reached this process alone.
+fn wait(mut child: Child) -> Outcome<ExitStatus> {
+    let mut is_told = false;
+    loop {
+        if let Some(status) = child.try_wait().failed()? {
+            return Ok(status);
+        }
+        if interrupt::asked() && !is_told {
+            is_told = true;
+            tell(&child);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Asks a step to stop at its next safe point. From a terminal it has been asked already, and a second time would end it
+/// at once: it is given a while.
+fn tell(child: &Child) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::io::IsTerminal;
+        if std::io::stdin().is_terminal() {
+            return;
+        }
+        // SAFETY: sends a signal to a process that has not been waited for, so that the number is still its own.
+        unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = child;
+}
+
+/// A step ends with this process, even where this one is killed: the next one could not take it up while it runs.
+fn end_with_us(process: &mut Command) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::process::CommandExt;
+        // SAFETY: one system call that is allowed between fork and exec.
+        unsafe {
+            process.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = process;
+}
+
+/// A command line that a shell reads as these words.
+pub(super) fn shell(words: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@".contains(c);
+    let quoted: Vec<String> = words
+        .iter()
+        .map(|word| match !word.is_empty() && word.chars().all(plain) {
+            true => word.clone(),
+            false => format!("'{}'", word.replace('\'', "'\\''")),
+        })
+        .collect();
+    quoted.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_split_them() {
+        let words = ["geometry", "--weights", "fine-tuned on DeepFool=a/b", "it's"];
+        let text = shell(&words.map(str::to_owned));
+        assert_eq!(text, "geometry --weights 'fine-tuned on DeepFool=a/b' 'it'\\''s'");
+    }
+}

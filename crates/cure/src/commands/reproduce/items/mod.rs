@@ -1,0 +1,305 @@
+//! The paper's tables and figures: what each needs, and what it comes to. One file a kind; each says in one place
+//! which steps it takes and how their results are read.
+
+mod curves;
+mod evolution;
+mod gallery;
+mod masking;
+mod profiles;
+mod sections;
+mod tables;
+mod theory;
+
+use std::path::Path;
+
+use cure_report::{Figure, Table};
+use serde_json::Value;
+
+use super::claims::{Claim, Measured};
+use super::plan::{Plan, file};
+use super::scale::{Setting, Subject};
+use crate::failure::{Blame, Failure, Outcome};
+
+/// A table or figure.
+pub(super) struct Item {
+    /// What the command line calls it.
+    pub(super) key: &'static str,
+    /// Its heading.
+    pub(super) title: &'static str,
+    /// Where in the paper it is.
+    pub(super) place: &'static str,
+    /// The data without which there is nothing of it.
+    pub(super) subject: Option<Subject>,
+    /// Adds the steps it needs, and names those whose results are its own.
+    pub(super) plan: fn(&Setting, &mut Plan) -> Vec<String>,
+    /// What it comes to.
+    pub(super) read: fn(&Results<'_>) -> Outcome<Part>,
+}
+
+/// What an item comes to.
+#[derive(Default)]
+pub(super) struct Part {
+    pub(super) paragraphs: Vec<String>,
+    pub(super) tables: Vec<Table>,
+    pub(super) figures: Vec<Figure>,
+    pub(super) claims: Vec<Claim>,
+}
+
+/// The files of an item's steps.
+pub(super) struct Results<'a> {
+    pub(super) out: &'a Path,
+    pub(super) setting: &'a Setting,
+    /// Its own steps, in the order in which its plan named them.
+    pub(super) steps: &'a [String],
+}
+
+const CIFAR10: Option<Subject> = Some(Subject::Cifar10);
+const SVHN: Option<Subject> = Some(Subject::Svhn);
+
+macro_rules! item {
+    ($key:literal, $title:literal, $place:literal, $subject:expr, $plan:expr, $read:expr) => {
+        Item {
+            key: $key,
+            title: $title,
+            place: $place,
+            subject: $subject,
+            plan: $plan,
+            read: $read,
+        }
+    };
+}
+
+/// All of them, in the paper's order of topics.
+pub(super) const ITEMS: &[Item] = &[
+    item!(
+        "table1",
+        "Table 1: attacks before and after fine-tuning on DeepFool's examples",
+        "section 2",
+        CIFAR10,
+        tables::plan_one,
+        tables::read_one
+    ),
+    item!(
+        "fig1",
+        "Fig. 1: decision boundaries before and after fine-tuning",
+        "section 2",
+        CIFAR10,
+        sections::plan_boundaries,
+        sections::read_boundaries
+    ),
+    item!(
+        "fig2",
+        "Fig. 2: curvature profiles before and after fine-tuning",
+        "section 2",
+        CIFAR10,
+        profiles::plan_two,
+        profiles::read_two
+    ),
+    item!(
+        "fig3",
+        "Fig. 3: loss surfaces before and after fine-tuning",
+        "section 2",
+        CIFAR10,
+        sections::plan_surfaces,
+        sections::read_surfaces
+    ),
+    item!(
+        "fig4",
+        "Fig. 4: Theorem 1's bounds against curvature",
+        "section 3",
+        None,
+        theory::plan_bounds,
+        theory::read_bounds
+    ),
+    item!(
+        "fig5",
+        "Fig. 5: curvature and robustness in one dimension",
+        "section 3",
+        None,
+        theory::plan_nothing,
+        theory::read_one_dimension
+    ),
+    item!(
+        "remark3",
+        "Remark 3: the gradient along the direction of largest curvature",
+        "section 3",
+        CIFAR10,
+        theory::plan_alignment,
+        theory::read_alignment
+    ),
+    item!(
+        "table2",
+        "Table 2: CURE beside adversarial training",
+        "section 4",
+        CIFAR10,
+        tables::plan_two,
+        tables::read_two
+    ),
+    item!(
+        "fig6",
+        "Fig. 6: accuracy against ε",
+        "section 4",
+        CIFAR10,
+        curves::plan_six,
+        curves::read_six
+    ),
+    item!(
+        "stronger",
+        "Stronger attacks on CURE's network",
+        "section 4",
+        CIFAR10,
+        tables::plan_stronger,
+        tables::read_stronger
+    ),
+    item!("fig7", "Fig. 7: SPSA against PGD", "section 4", CIFAR10, masking::plan, masking::read),
+    item!(
+        "fig8",
+        "Fig. 8: loss surfaces after CURE",
+        "section 4",
+        CIFAR10,
+        sections::plan_cure_surfaces,
+        sections::read_cure_surfaces
+    ),
+    item!(
+        "fig9",
+        "Fig. 9: curvature profiles of CURE and of fine-tuning on DeepFool",
+        "section 4",
+        CIFAR10,
+        profiles::plan_nine,
+        profiles::read_nine
+    ),
+    item!(
+        "fig10",
+        "Fig. 10: curvature and robustness while CURE trains",
+        "section 4",
+        CIFAR10,
+        evolution::plan_ten,
+        evolution::read_ten
+    ),
+    item!(
+        "fig11",
+        "Fig. 11: what attacks make of images",
+        "section 4",
+        None,
+        gallery::plan,
+        gallery::read
+    ),
+    item!(
+        "table3",
+        "Table 3: CURE on SVHN",
+        "supplement A.1",
+        SVHN,
+        tables::plan_three,
+        tables::read_three
+    ),
+    item!(
+        "fig12",
+        "Fig. 12: curvature profile of CURE on SVHN",
+        "supplement A.2",
+        SVHN,
+        profiles::plan_twelve,
+        profiles::read_twelve
+    ),
+    item!(
+        "fig13",
+        "Fig. 13: loss surfaces on SVHN",
+        "supplement A.3",
+        SVHN,
+        sections::plan_svhn_surfaces,
+        sections::read_svhn_surfaces
+    ),
+    item!(
+        "fig14",
+        "Fig. 14: curvature and robustness while CURE trains on SVHN",
+        "supplement A.4",
+        SVHN,
+        evolution::plan_fourteen,
+        evolution::read_fourteen
+    ),
+    item!(
+        "fig15",
+        "Fig. 15: accuracy against ε on SVHN",
+        "supplement A.5",
+        SVHN,
+        curves::plan_fifteen,
+        curves::read_fifteen
+    ),
+];
+
+impl Item {
+    /// Why there is nothing of it.
+    pub(super) fn want(&self, setting: &Setting) -> Option<String> {
+        match self.subject {
+            Some(subject) => setting.want(subject),
+            None if self.key == "fig11" => setting.want(gallery::subject(setting)),
+            None if self.key == "fig4" => setting.want(Subject::Cifar10),
+            None => None,
+        }
+    }
+}
+
+impl Results<'_> {
+    /// A step's file.
+    fn json(&self, step: &str, name: &str) -> Outcome<Value> {
+        let path = self.out.join(file(step, name));
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+    }
+
+    /// The measurements of geometry of a step, whose file is called after them.
+    fn geometry(&self, step: &str, what: &str) -> Outcome<Geometry> {
+        let found = self.json(step, &format!("{what}.json"))?;
+        Ok(Geometry { step: step.to_owned(), found })
+    }
+
+    /// Clean accuracy, then that under each attack, of an evaluation.
+    fn accuracies(&self, step: &str) -> Outcome<Vec<Measured>> {
+        let found = self.json(step, super::plan::RESULTS)?;
+        let attacks = found["attacks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let read = |value| Measured::read(value).ok_or_else(|| lacks(step));
+        std::iter::once(&found["clean"]).chain(attacks).map(read).collect()
+    }
+}
+
+fn lacks(step: &str) -> Failure {
+    Failure::Failed(format!(
+        "the results of step {step} lack a number; delete its folder and start again"
+    ))
+}
+
+/// What `cure geometry` wrote.
+struct Geometry {
+    step: String,
+    found: Value,
+}
+
+impl Geometry {
+    /// A mean over images of each network, none where no image has it.
+    fn means(&self, path: &str) -> Vec<Option<Measured>> {
+        let networks = self.found["networks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        networks.iter().map(|network| Measured::read(network["summary"].pointer(path)?)).collect()
+    }
+
+    /// Medians likewise.
+    fn medians(&self, path: &str) -> Vec<Option<f64>> {
+        let networks = self.found["networks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let median = |network: &Value| network["summary"].pointer(path)?.get("median")?.as_f64();
+        networks.iter().map(median).collect()
+    }
+
+    /// Its figures.
+    fn figures(&self, out: &Path, keep: impl Fn(&str) -> bool) -> Outcome<Vec<Figure>> {
+        let figures = self.found["figures"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut drawn = Vec::new();
+        for figure in figures {
+            let text = |name: &str| figure[name].as_str().unwrap_or_default();
+            if keep(text("file")) {
+                let stem = out.join(file(&self.step, text("file")));
+                drawn.push(Figure::read(&stem, text("title"), text("caption")).failed()?);
+            }
+        }
+        Ok(drawn)
+    }
+}

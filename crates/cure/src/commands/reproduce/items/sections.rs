@@ -1,0 +1,167 @@
+//! Figs. 1, 3, 8 and 13: decision boundaries and loss surfaces.
+
+use cure_report::{Cell, Table};
+
+use super::{Part, Results, lacks};
+use crate::commands::reproduce::claims::Claim;
+use crate::commands::reproduce::plan::Plan;
+use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
+use crate::failure::Outcome;
+
+const BEFORE_AND_AFTER: [Role; 2] = [Role::Original, Role::DeepFool];
+const ALL: [Role; 3] = [Role::Original, Role::DeepFool, Role::Cure];
+const FEW: &str = "single images are far from the mean, and there are few of them";
+
+/// Whether the report shows a figure, of which there is one for each image.
+fn is_shown(results: &Results<'_>, file: &str) -> bool {
+    let image = file.rsplit('-').next().and_then(|number| number.parse::<usize>().ok());
+    image.is_some_and(|image| image < results.setting.scale.sizes().drawn)
+}
+
+fn minutes(setting: &Setting, cpu: f64) -> f64 {
+    match setting.scale {
+        Scale::Demo => 0.05,
+        Scale::Cpu => cpu,
+        Scale::Paper => 10.0,
+    }
+}
+
+/// The paper's subjects, as far as there is data for them.
+fn subjects(setting: &Setting) -> impl Iterator<Item = Subject> {
+    [Subject::Cifar10, Subject::Svhn]
+        .into_iter()
+        .filter(|&subject| setting.data(subject).is_some())
+        // The digits stand for both, and these networks are the same for both.
+        .take(if setting.scale == Scale::Demo { 1 } else { 2 })
+}
+
+pub(super) fn plan_boundaries(setting: &Setting, plan: &mut Plan) -> Vec<String> {
+    let images = setting.scale.sizes().sections.to_string();
+    let minutes = minutes(setting, 3.0);
+    subjects(setting)
+        .map(|subject| {
+            let options = ["--limit", images.as_str()];
+            plan.geometry(setting, subject, &BEFORE_AND_AFTER, ("boundary", ""), &options, minutes)
+        })
+        .collect()
+}
+
+fn surfaces(setting: &Setting, plan: &mut Plan, subject: Subject) -> String {
+    let images = setting.scale.sizes().sections.to_string();
+    let minutes = minutes(setting, 3.0);
+    plan.geometry(setting, subject, &ALL, ("surface", ""), &["--limit", &images], minutes)
+}
+
+pub(super) fn plan_surfaces(setting: &Setting, plan: &mut Plan) -> Vec<String> {
+    subjects(setting).map(|subject| surfaces(setting, plan, subject)).collect()
+}
+
+pub(super) fn plan_cure_surfaces(setting: &Setting, plan: &mut Plan) -> Vec<String> {
+    vec![surfaces(setting, plan, Subject::Cifar10)]
+}
+
+pub(super) fn plan_svhn_surfaces(setting: &Setting, plan: &mut Plan) -> Vec<String> {
+    vec![surfaces(setting, plan, Subject::Svhn)]
+}
+
+pub(super) fn read_boundaries(results: &Results<'_>) -> Outcome<Part> {
+    let mut part = Part::default();
+    for step in results.steps {
+        let found = results.geometry(step, "boundary")?;
+        let distances = found.means("/distance");
+        let bends = found.means("/curvature_magnitude");
+        let mut table = Table::new(
+            "Means over images with 95 % intervals, ℓ2 over pixels in [0, 1]: how far the boundary is, and how much it bends where it is \
+             nearest.",
+            ["network", "n", "distance", "|curvature| of the boundary"],
+        );
+        for ((role, distance), bend) in BEFORE_AND_AFTER.iter().zip(&distances).zip(&bends) {
+            let (Some(distance), Some(bend)) = (distance, bend) else { return Err(lacks(step)) };
+            table = table.row([
+                Cell::from(role.name()),
+                Cell::from(distance.n as usize),
+                Cell::from(distance.number_in_full()),
+                Cell::from(bend.number_in_full()),
+            ]);
+        }
+        if let ([Some(near), Some(far)], [Some(bent), Some(flat)]) = (&distances[..], &bends[..]) {
+            part.claims.push(
+                Claim::new(
+                    "Fine-tuning moves the boundary away from images.",
+                    format!("{} before and {} after", near.number_in_full(), far.number_in_full()),
+                    near.below(*far),
+                )
+                .because(FEW),
+            );
+            part.claims.push(
+                Claim::new(
+                    "Boundaries are flatter afterwards.",
+                    format!("{} before and {} after", bent.number_in_full(), flat.number_in_full()),
+                    flat.below(*bent),
+                )
+                .because(FEW),
+            );
+        }
+        part.tables.push(table);
+        part.figures.extend(found.figures(results.out, |file| is_shown(results, file))?);
+    }
+    Ok(part)
+}
+
+pub(super) fn read_surfaces(results: &Results<'_>) -> Outcome<Part> {
+    read(
+        results,
+        Role::DeepFool,
+        "Adversarial fine-tuning makes the loss around images smoother and closer to linear.",
+    )
+}
+
+pub(super) fn read_cure_surfaces(results: &Results<'_>) -> Outcome<Part> {
+    read(results, Role::Cure, "CURE's surfaces are like those of adversarial fine-tuning.")
+}
+
+pub(super) fn read_svhn_surfaces(results: &Results<'_>) -> Outcome<Part> {
+    read(results, Role::Cure, "On SVHN, too, CURE flattens the loss.")
+}
+
+fn read(results: &Results<'_>, role: Role, paper: &str) -> Outcome<Part> {
+    let mut part = Part::default();
+    for step in results.steps {
+        let found = results.geometry(step, "surface")?;
+        let losses = found.means("/largest_loss");
+        let mut table = Table::new(
+            "The largest loss in the plane of the figure, mean over images with 95 % interval.",
+            ["network", "n", "largest loss"],
+        );
+        for (network, loss) in ALL.iter().zip(&losses) {
+            let Some(loss) = loss else { return Err(lacks(step)) };
+            table = table.row([
+                Cell::from(network.name()),
+                Cell::from(loss.n as usize),
+                Cell::from(loss.number_in_full()),
+            ]);
+        }
+        let at = ALL.iter().position(|&other| other == role).unwrap_or(0);
+        if let (Some(Some(before)), Some(Some(after))) = (losses.first(), losses.get(at)) {
+            part.claims.push(
+                Claim::new(
+                    paper,
+                    format!(
+                        "largest loss in the plane {} before and {} after",
+                        before.number_in_full(),
+                        after.number_in_full()
+                    ),
+                    after.below(*before),
+                )
+                .because(FEW),
+            );
+        }
+        part.tables.push(table);
+        part.figures.extend(
+            found.figures(results.out, |file| {
+                file.starts_with("surface") && is_shown(results, file)
+            })?,
+        );
+    }
+    Ok(part)
+}

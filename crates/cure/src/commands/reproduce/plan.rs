@@ -1,0 +1,213 @@
+//! What is to be computed, in an order in which it can be.
+
+use super::scale::{Role, Scale, Setting, Subject};
+
+/// A command whose files other steps or the report need.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    /// Its name, and that of its folder in `steps`.
+    pub(super) id: String,
+    /// What it does, in a line.
+    pub(super) title: String,
+    pub(super) kind: Kind,
+    /// Steps whose files it reads.
+    pub(super) needs: Vec<String>,
+    /// What follows `cure` on its command line, run in the reproduction's folder.
+    pub(super) command: Vec<String>,
+    /// The files that are there when it is done, relative to that folder.
+    pub(super) makes: Vec<String>,
+    /// About how long it takes on two cores, or on a GPU at the paper's scale.
+    pub(super) minutes: f64,
+}
+
+/// How a step goes on where it was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Training: from its checkpoint.
+    Training,
+    /// Anything else: the same command line again.
+    Measurement,
+}
+
+/// Steps, each after those that it needs.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+}
+
+/// The folder of a step.
+pub(super) fn folder(id: &str) -> String {
+    format!("steps/{id}")
+}
+
+/// A step's file.
+pub(super) fn file(id: &str, name: &str) -> String {
+    format!("steps/{id}/{name}")
+}
+
+impl Plan {
+    /// Adds a step unless it is there, and gives its name.
+    pub(super) fn add(&mut self, step: Step) -> String {
+        let id = step.id.clone();
+        if self.steps.iter().all(|other| other.id != id) {
+            self.steps.push(step);
+        }
+        id
+    }
+
+    /// The steps that make a network, and the name of the last.
+    pub(super) fn network(
+        &mut self,
+        setting: &Setting,
+        subject: Subject,
+        architecture: &str,
+        role: Role,
+    ) -> String {
+        let id = setting.recipe(subject, architecture, role);
+        let data = setting.data(subject).unwrap_or_default();
+        let mut needs = Vec::new();
+        let mut command: Vec<String>;
+        let mut kind = Kind::Training;
+        let title;
+        if role == Role::Original {
+            title = format!("{architecture}, trained on {}", setting.subject_name(subject));
+            command = words(&["train", "--config", &id, "--data", data, "--out", &folder(&id)]);
+            if let (Subject::Cifar10, Some(file)) = (subject, &setting.original)
+                && setting.architectures(subject)[0] == architecture
+            {
+                let to = self::file(&id, WEIGHTS);
+                command = words(&["convert", "--weights", &file.to_string_lossy(), "--to", &to]);
+                if let Some(normalize) = &setting.normalize {
+                    command.extend(words(&["--normalize", normalize]));
+                }
+                kind = Kind::Measurement;
+            }
+        } else {
+            title = format!("{architecture}, {}, {}", setting.subject_name(subject), role.name());
+            let original = self.network(setting, subject, architecture, Role::Original);
+            command = words(&["finetune", "--config", &id, "--weights", &file(&original, WEIGHTS)]);
+            command.extend(words(&["--data", data, "--out", &folder(&id)]));
+            needs.push(original);
+        }
+        if kind == Kind::Training {
+            command.extend(words(&["--seed", &setting.seed.to_string()]));
+            // Figs. 10 and 14 follow the run; the digits' recipe measures both itself.
+            if role == Role::Cure && setting.scale != Scale::Demo {
+                command.extend(words(&["--curvature-every", "1"]));
+            }
+            if role == Role::Cure && setting.scale == Scale::Paper {
+                let radius = setting.scale.radii().main;
+                let attack = format!("pgd:eps={radius},steps=20,random-start=false");
+                command.extend(words(&["--validation", "1000", "--validation-samples", "1000"]));
+                command.extend(words(&["--validation-attack", &attack, "--selection", "last"]));
+            }
+        }
+        let minutes = training_minutes(setting.scale, architecture, role, kind);
+        let makes = vec![file(&id, WEIGHTS)];
+        self.add(Step { id, title, kind, needs, command, makes, minutes })
+    }
+
+    /// A measurement of a kind, of some networks, which `--weights` names; `rest` is the command line around them.
+    pub(super) fn measurement(
+        &mut self,
+        id: String,
+        title: String,
+        needs: Vec<String>,
+        command: Vec<String>,
+        makes: &[&str],
+        minutes: f64,
+    ) -> String {
+        let makes = makes.iter().map(|name| file(&id, name)).collect();
+        self.add(Step { id, title, kind: Kind::Measurement, needs, command, makes, minutes })
+    }
+
+    /// `cure evaluate` of one network.
+    pub(super) fn evaluation(
+        &mut self,
+        setting: &Setting,
+        (subject, architecture, role): (Subject, &str, Role),
+        what: &str,
+        attacks: &[String],
+        images: usize,
+        minutes: f64,
+    ) -> String {
+        let network = self.network(setting, subject, architecture, role);
+        let id = format!("{network}-{what}");
+        let mut command = words(&["evaluate", "--weights", &file(&network, WEIGHTS)]);
+        command.extend(words(&["--data", setting.data(subject).unwrap_or_default()]));
+        command.extend(words(&["--limit", &images.to_string()]));
+        for attack in attacks {
+            command.extend(words(&["--attack", attack]));
+        }
+        command.extend(words(&["--seed", &setting.seed.to_string()]));
+        command.extend(words(&["--journal", &file(&id, "journal.jsonl")]));
+        command.extend(words(&["--json", &file(&id, RESULTS)]));
+        let title = format!("{network}: {what}, {images} images");
+        self.measurement(id, title, vec![network], command, &[RESULTS], minutes)
+    }
+
+    /// `cure geometry` of some networks; `label` tells apart measurements of one kind.
+    pub(super) fn geometry(
+        &mut self,
+        setting: &Setting,
+        subject: Subject,
+        roles: &[Role],
+        (what, label): (&str, &str),
+        options: &[&str],
+        minutes: f64,
+    ) -> String {
+        let architecture = setting.architectures(subject)[0];
+        let id = format!("{}-{architecture}-{what}{label}", subject.key());
+        let mut command = words(&["geometry", what]);
+        let mut needs = Vec::new();
+        for &role in roles {
+            let network = self.network(setting, subject, architecture, role);
+            let named = format!("{}={}", role.name(), file(&network, WEIGHTS));
+            command.extend(words(&["--weights", &named]));
+            needs.push(network);
+        }
+        command.extend(words(&["--data", setting.data(subject).unwrap_or_default()]));
+        command.extend(words(options));
+        command.extend(words(&["--seed", &setting.seed.to_string(), "--out", &folder(&id)]));
+        let title =
+            format!("{}: {what} of {} networks", setting.subject_name(subject), roles.len());
+        let json = format!("{what}.json");
+        self.measurement(id, title, needs, command, &[&json], minutes)
+    }
+
+    /// Minutes of what is asked for.
+    pub(super) fn minutes(&self) -> f64 {
+        self.steps.iter().map(|step| step.minutes).sum()
+    }
+}
+
+/// A network's file in its step's folder.
+pub(super) const WEIGHTS: &str = "weights.safetensors";
+/// What an evaluation writes.
+pub(super) const RESULTS: &str = "results.json";
+
+pub(super) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// Seen on two cores for the first two scales; for a GPU from numbers of passes, and never seen.
+fn training_minutes(scale: Scale, architecture: &str, role: Role, kind: Kind) -> f64 {
+    if kind == Kind::Measurement {
+        return 0.01;
+    }
+    match (scale, role) {
+        (Scale::Demo, _) => 0.2,
+        (Scale::Cpu, Role::Original) => 45.0,
+        (Scale::Cpu, _) => 40.0,
+        (Scale::Paper, role) => {
+            let network = if architecture == "resnet18" { 1.0 } else { 8.0 };
+            let passes = match role {
+                Role::Original => 60.0 * 3.0,
+                Role::DeepFool => 20.0 * 40.0,
+                Role::Cure => 20.0 * 12.0,
+                Role::Adversarial => 20.0 * 24.0,
+            };
+            network * passes * 0.05
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `cure reproduce`: what it plans, what it refuses, and that stopping it changes nothing.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn command(folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cure"));
+    command.current_dir(folder).arg("reproduce").args(arguments.split_whitespace());
+    command
+}
+
+/// What it prints, and where it ends.
+fn run(folder: &Path, arguments: &str) -> (String, Option<i32>) {
+    let output = command(folder, arguments).output().unwrap();
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
+}
+
+/// The sentence with which it refuses.
+fn refusal(folder: &Path, arguments: &str) -> String {
+    let output = command(folder, arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message
+}
+
+fn json_of(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_plan_names_its_steps_and_writes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    let (demo, code) = run(place, "all --plan");
+    assert_eq!(code, Some(0));
+    for step in ["digits-cnn-original", "digits-cnn-cure-steps", "cifar10-cnn-profile", "masking"] {
+        assert!(demo.contains(step), "{step} in {demo}");
+    }
+    // Steps that several items need are there once.
+    let trainings = demo.lines().filter(|line| line.starts_with("digits-cnn-original "));
+    assert_eq!(trainings.count(), 1);
+
+    fs::create_dir(place.join("data")).unwrap();
+    let (paper, _) = run(place, "all --scale paper --cifar10 data --svhn data --plan");
+    for step in ["cifar10-wrn28-10-cure", "svhn-resnet18-original", "svhn-resnet18-table3"] {
+        assert!(paper.contains(step.trim_end_matches("-table3")), "{step} in {paper}");
+    }
+    let (cpu, _) = run(place, "table1 --scale cpu --cifar10 data --plan");
+    assert!(cpu.contains("cifar10-resnet20-deepfool") && !cpu.contains("masking"), "{cpu}");
+    assert!(!place.join("runs").exists());
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    assert!(refusal(place, "fig16").contains("there are all, table1"));
+    assert!(refusal(place, "fig2 --scale cpu").contains("give --cifar10 DIR"));
+    assert!(refusal(place, "all --scale cpu").contains("give --cifar10 DIR"));
+    assert!(refusal(place, "table3 --scale cpu --cifar10 .").contains("--scale demo"));
+    assert!(refusal(place, "fig2 --cifar10 .").contains("built-in data"));
+    assert!(refusal(place, "fig2 --scale cpu --cifar10 nowhere").contains("nowhere"));
+    // A folder without CIFAR-10's files, before anything is made.
+    assert!(refusal(place, "fig2 --scale cpu --cifar10 .").contains("batch"));
+    assert!(!place.join("runs").exists());
+
+    fs::create_dir(place.join("mine")).unwrap();
+    fs::write(place.join("mine/notes.txt"), "mine").unwrap();
+    assert!(refusal(place, "fig5 --out mine").contains("holds something else"));
+    assert_eq!(fs::read_dir(place.join("mine")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_folder_keeps_to_its_setting_and_takes_more_items() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    let (text, code) = run(place, "fig5 --out a --quiet");
+    assert_eq!(code, Some(0));
+    assert!(text.contains("fig5") && text.contains("agrees"), "{text}");
+    let html = fs::read_to_string(place.join("a/report.html")).unwrap();
+    assert!(html.contains("<svg") && html.contains("Fig. 5"));
+    assert!(place.join("a/figures/fig5.png").is_file());
+    assert!(refusal(place, "fig5 --seed 1 --out a").contains("begun with seed 0"));
+    // A step's command by hand, and its files, serve the report.
+    let (text, code) = run(place, "fig10 --out a --quiet");
+    assert_eq!(code, Some(0), "{text}");
+    let results = json_of(&place.join("a/results.json"));
+    assert_eq!(results["items"][0]["key"], "fig10");
+    assert_eq!(results["items"][0]["claims"][0]["verdict"], "agrees");
+    let tex = fs::read_to_string(place.join("a/tables/fig10.tex")).unwrap();
+    assert!(tex.contains("tabular") && tex.contains("last epoch"), "{tex}");
+}
+
+/// Starts it, and sends `signal` once `file` is there; gives where it ended.
+fn stop(folder: &Path, arguments: &str, file: &str, signal: &str) -> Option<i32> {
+    let mut child: Child =
+        command(folder, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while !folder.join(file).is_file() && begun.elapsed() < Duration::from_secs(300) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before {file} was there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    child.wait().unwrap().code()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn stopped_at_three_places_it_ends_in_the_same_results() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    let (_, code) = run(place, "table1 --out whole --quiet");
+    assert_eq!(code, Some(0));
+    let arguments = "table1 --out parts --quiet";
+    let step = |name: &str| format!("parts/steps/{name}");
+    // In the first training, after its first epoch; in the second, asked and killed.
+    for (file, signal, code) in [
+        (step("digits-cnn-original/metrics.jsonl"), "-INT", Some(130)),
+        (step("digits-cnn-deepfool/config.toml"), "-TERM", Some(130)),
+        (step("digits-cnn-deepfool/metrics.jsonl"), "-KILL", None),
+    ] {
+        assert_eq!(stop(place, arguments, &file, signal), code, "{signal}");
+    }
+    assert!(!place.join("parts/report.html").exists());
+    let (_, code) = run(place, arguments);
+    assert_eq!(code, Some(0));
+    let [whole, parts] =
+        ["whole", "parts"].map(|name| json_of(&place.join(name).join("results.json")));
+    assert_eq!(whole["items"], parts["items"]);
+    for name in ["digits-cnn-original", "digits-cnn-deepfool"] {
+        let [whole, parts] = ["whole", "parts"].map(|of| {
+            let file = place.join(of).join("steps").join(name).join("weights.safetensors");
+            fs::read(file).unwrap()
+        });
+        assert!(whole == parts, "{name}");
+    }
+}
