@@ -10,7 +10,7 @@ use thiserror::Error;
 pub enum DataError {
     /// The name before the colon is not a dataset.
     #[error(
-        "unknown dataset `{name}`{}; known are digits, cifar10:DIR, cifar100:DIR, folder:DIR and npz:FILE",
+        "unknown dataset `{name}`{}; known are digits, cifar10:DIR, cifar100:DIR, svhn:DIR, svhn-extra:DIR, folder:DIR and npz:FILE",
         suggestion.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
     )]
     UnknownDataset {
