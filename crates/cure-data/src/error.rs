@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -9,7 +10,7 @@ use thiserror::Error;
 pub enum DataError {
     /// The name before the colon is not a dataset.
     #[error(
-        "unknown dataset `{name}`{}; known are digits, cifar10:DIR, cifar100:DIR, folder:DIR and npz:FILE",
+        "unknown dataset `{name}`{}; known are digits, cifar10:DIR, cifar100:DIR, svhn:DIR, svhn-extra:DIR, folder:DIR and npz:FILE",
         suggestion.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
     )]
     UnknownDataset {
@@ -73,8 +74,8 @@ pub enum DataError {
     },
     /// A label is not one of the classes.
     #[error(
-        "{field} of record {record} in `{}` is {value}, accepted is 0 to {largest}: the file is damaged or is another dataset",
-        path.display()
+        "{field} of record {record} in `{}` is {value}, accepted is {} to {}: the file is damaged or is another dataset",
+        path.display(), accepted.start(), accepted.end()
     )]
     Label {
         /// The file.
@@ -85,8 +86,8 @@ pub enum DataError {
         record: usize,
         /// The value found.
         value: i128,
-        /// The largest label accepted.
-        largest: usize,
+        /// The labels accepted.
+        accepted: RangeInclusive<usize>,
     },
     /// An array or image has another shape than is accepted.
     #[error("`{}`: {what} has shape {found:?}, expected {expected}", path.display())]

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{DataError, Result};
 
+/// The most that deflate shrinks: a byte stands for no more bytes.
+pub(crate) const MAX_DEFLATE: u64 = 1032;
+
 /// The size in bytes of a regular file. Folders, pipes and devices are refused: their size says
 /// nothing about what reading them would bring.
 pub(crate) fn file_size(path: &Path) -> Result<u64> {

@@ -33,7 +33,7 @@ pub struct DatasetInfo {
     pub name: String,
     /// Which part of it.
     pub split: Split,
-    /// How it is stored: `embedded`, `binary`, `python`, `png`, `npz` or `memory`.
+    /// How it is stored: `embedded`, `binary`, `python`, `matlab`, `png`, `npz` or `memory`.
     pub layout: String,
     /// The number of samples.
     pub n: usize,

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::readers::{cifar, digits, folder, npz};
+use crate::readers::{cifar, digits, folder, npz, svhn};
 use crate::{DataError, Dataset, Result, Split};
 
 /// The kinds of data that can be named.
@@ -15,6 +15,10 @@ pub enum DatasetKind {
     Cifar10,
     /// CIFAR-100 with its fine labels, binary or Python layout.
     Cifar100,
+    /// SVHN, cropped digits in colour. The label of a digit is the digit: the files' 10 becomes 0.
+    Svhn,
+    /// SVHN, whose extra images follow the training images.
+    SvhnExtra,
     /// Class-named sub-folders of PNG images.
     Folder,
     /// Arrays `x` and `y` in a NumPy archive.
@@ -37,7 +41,7 @@ pub struct KnownDataset {
 }
 
 /// Every kind of data, as listed by `cure data list`.
-pub const KNOWN_DATASETS: [KnownDataset; 5] = [
+pub const KNOWN_DATASETS: [KnownDataset; 7] = [
     KnownDataset {
         kind: DatasetKind::Digits,
         name: "digits",
@@ -58,6 +62,20 @@ pub const KNOWN_DATASETS: [KnownDataset; 5] = [
         usage: "cifar100:DIR",
         description: "60,000 photographs, 32×32 colour, 100 classes (fine labels); binary or Python layout",
         source: "the archives are at https://www.cs.toronto.edu/~kriz/cifar.html",
+    },
+    KnownDataset {
+        kind: DatasetKind::Svhn,
+        name: "svhn",
+        usage: "svhn:DIR",
+        description: "99,289 cropped house numbers, 32×32 colour, 10 classes: the digits, 0 being 0 (10 in the files)",
+        source: "the files of format 2 are at http://ufldl.stanford.edu/housenumbers",
+    },
+    KnownDataset {
+        kind: DatasetKind::SvhnExtra,
+        name: "svhn-extra",
+        usage: "svhn-extra:DIR",
+        description: "svhn, whose training images the 531,131 easier ones of extra_32x32.mat follow",
+        source: "the files of format 2 are at http://ufldl.stanford.edu/housenumbers",
     },
     KnownDataset {
         kind: DatasetKind::Folder,
@@ -115,6 +133,8 @@ impl DataSpec {
             DatasetKind::Digits => digits::load(split),
             DatasetKind::Cifar10 => cifar::load(&cifar::CIFAR10, &self.place, split),
             DatasetKind::Cifar100 => cifar::load(&cifar::CIFAR100, &self.place, split),
+            DatasetKind::Svhn => svhn::load(&svhn::SVHN, &self.place, split),
+            DatasetKind::SvhnExtra => svhn::load(&svhn::SVHN_EXTRA, &self.place, split),
             DatasetKind::Folder => folder::load(&self.place, split),
             DatasetKind::Npz => npz::load(&self.place, split),
         }
@@ -201,7 +221,7 @@ mod tests {
 
     #[test]
     fn specifications_survive_printing() {
-        for text in ["digits", "cifar10:some/where", "npz:C:\\data\\x.npz"] {
+        for text in ["digits", "cifar10:some/where", "svhn-extra:x", "npz:C:\\data\\x.npz"] {
             let spec: DataSpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), text);
             let json = serde_json::to_string(&spec).unwrap();
@@ -214,6 +234,8 @@ mod tests {
         let message = |text: &str| text.parse::<DataSpec>().unwrap_err().to_string();
         assert!(message("cifar-10:x").contains("did you mean `cifar10`?"));
         assert!(message("digit").contains("did you mean `digits`?"));
+        assert!(message("svhn_extra:x").contains("did you mean `svhn-extra`?"));
+        assert!(message("svnh:x").contains("did you mean `svhn`?"));
         let unknown = message("imagenet");
         assert!(!unknown.contains("did you mean"), "{unknown}");
         assert!(unknown.contains("known are digits, cifar10:DIR"), "{unknown}");

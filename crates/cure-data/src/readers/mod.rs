@@ -7,5 +7,8 @@ mod cifar_python;
 pub(crate) mod digits;
 pub(crate) mod folder;
 mod labels;
+mod matlab;
+mod matlab_element;
 mod npy;
 pub(crate) mod npz;
+pub(crate) mod svhn;

@@ -13,14 +13,11 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::npy::{Array, Kind, header};
 use crate::dataset::Origin;
-use crate::files::{file_size, hexadecimal, write_atomically};
+use crate::files::{MAX_DEFLATE, file_size, hexadecimal, write_atomically};
 use crate::{DataError, Dataset, Pixels, PublishedChecksum, Result, Split};
 
 /// Labels above this are taken for a mistake: no image classifier has as many classes.
 const LARGEST_LABEL: usize = 65_535;
-
-/// The most that deflate shrinks.
-const MAX_DEFLATE: u64 = 1032;
 
 /// Reads the archive, which has one set of samples, whatever split is asked for.
 pub(crate) fn load(path: &Path, split: Split) -> Result<Dataset> {
@@ -119,7 +116,8 @@ fn integers(
                 return Err(DataError::format(path, detail));
             };
             usize::try_from(value).ok().filter(|&value| value <= largest).ok_or_else(|| {
-                DataError::Label { path: path.to_owned(), field: name, record, value, largest }
+                let accepted = 0..=largest;
+                DataError::Label { path: path.to_owned(), field: name, record, value, accepted }
             })
         })
         .collect()

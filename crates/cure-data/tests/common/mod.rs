@@ -1,6 +1,9 @@
 //! What several test files need.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub(crate) mod matlab;
+pub(crate) mod svhn;
+
 use cure_data::{DataSpec, Dataset, Pixels, Split};
 
 /// Loads `NAME:PLACE`.

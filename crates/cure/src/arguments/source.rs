@@ -10,7 +10,7 @@ use crate::failure::{Blame, Failure, Outcome};
 /// The images of a command.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct DataArguments {
-    /// The data: digits, cifar10:DIR, cifar100:DIR, folder:DIR or npz:FILE.
+    /// The data: digits, cifar10:DIR, cifar100:DIR, svhn:DIR, svhn-extra:DIR, folder:DIR or npz:FILE.
     #[arg(long, value_name = "NAME[:PLACE]", help_heading = "Data")]
     pub(crate) data: String,
     /// Which part: train, test or all.
