@@ -17,6 +17,7 @@ const STYLE: &str = include_str!("report.css");
 enum Block {
     Paragraph(String),
     Code(String),
+    Folded(String, String),
     Table(Table),
     Figure(Figure),
 }
@@ -43,6 +44,12 @@ impl Section {
     /// Adds preformatted text, such as the command that repeats a result.
     pub fn code(mut self, text: impl Into<String>) -> Self {
         self.blocks.push(Block::Code(text.into()));
+        self
+    }
+
+    /// Adds preformatted text that shows when its `summary` is opened.
+    pub fn folded_code(mut self, summary: impl Into<String>, text: impl Into<String>) -> Self {
+        self.blocks.push(Block::Folded(summary.into(), text.into()));
         self
     }
 
@@ -197,6 +204,12 @@ impl Numbers {
             Block::Paragraph(text) => html! { p { (text) } },
             Block::Code(text) => html! {
                 pre.scroll tabindex="0" role="region" aria-label="Preformatted text" { (text) }
+            },
+            Block::Folded(summary, text) => html! {
+                details {
+                    summary { (summary) }
+                    pre.scroll tabindex="0" role="region" aria-label=(summary) { (text) }
+                }
             },
             Block::Table(table) => {
                 self.tables += 1;

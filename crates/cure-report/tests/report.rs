@@ -21,6 +21,7 @@ fn report(text: &str) -> Report {
             Section::new(text)
                 .paragraph(text)
                 .code(text)
+                .folded_code(text, text)
                 .table(Table::new(text, [text]).row([Cell::from(text)]).row([Cell::Count(3)]))
                 .figure(line.draw().unwrap())
                 .figure(bars.draw().unwrap())
@@ -63,8 +64,13 @@ fn figures_and_tables_are_numbered_and_described() {
     assert_eq!(count("<figure"), count("<figcaption>"));
     assert_eq!(count("<svg"), 3);
     assert_eq!(count("role=\"img\" aria-label=\""), 3);
-    // What scrolls can be reached by keyboard: the table, the code, the provenance.
-    assert_eq!(count("tabindex=\"0\" role=\"region\" aria-label="), 3);
+    // What scrolls can be reached by keyboard: the table, the code, the folded code, the provenance.
+    assert_eq!(count("tabindex=\"0\" role=\"region\" aria-label="), 4);
+    assert_eq!(count("<details><summary>plain</summary>"), 1);
+    let html = report("plain").unnumbered().to_html();
+    for text in ["Table 1. ", "Figure 1. "] {
+        assert!(!html.contains(text), "{text}");
+    }
 }
 
 #[test]

@@ -215,7 +215,7 @@ impl<'a> Reproduction<'a> {
             .collect();
         match commands.is_empty() {
             true => section,
-            false => section.code(commands.join("\n")),
+            false => section.folded_code("To repeat it, in this folder", commands.join("\n")),
         }
     }
 
