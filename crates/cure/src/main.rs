@@ -51,7 +51,7 @@ fn run(arguments: &Arguments) -> Outcome {
     let general = &arguments.general;
     match &arguments.command {
         Command::Demo(options) => commands::demo::run(general, options),
-        Command::Data(options) => commands::data::run(options),
+        Command::Data(options) => commands::data::run(general, options),
         Command::Train(options) => commands::train::run(general, options),
         Command::Finetune(options) => commands::finetune::run(general, options),
         Command::Recipes(options) => commands::recipes::run(options),
