@@ -54,14 +54,14 @@ pub const KNOWN_DATASETS: [KnownDataset; 7] = [
         name: "cifar10",
         usage: "cifar10:DIR",
         description: "60,000 photographs, 32×32 colour, 10 classes; binary or Python layout",
-        source: "the archives are at https://www.cs.toronto.edu/~kriz/cifar.html",
+        source: "`cure data fetch cifar10` gets it from https://www.cs.toronto.edu/~kriz/cifar.html",
     },
     KnownDataset {
         kind: DatasetKind::Cifar100,
         name: "cifar100",
         usage: "cifar100:DIR",
         description: "60,000 photographs, 32×32 colour, 100 classes (fine labels); binary or Python layout",
-        source: "the archives are at https://www.cs.toronto.edu/~kriz/cifar.html",
+        source: "`cure data fetch cifar100` gets it from https://www.cs.toronto.edu/~kriz/cifar.html",
     },
     KnownDataset {
         kind: DatasetKind::Svhn,

@@ -52,7 +52,7 @@ fn run(arguments: &Arguments) -> Outcome {
     match &arguments.command {
         Command::Reproduce(options) => commands::reproduce::run(general, options),
         Command::Demo(options) => commands::demo::run(general, options),
-        Command::Data(options) => commands::data::run(options),
+        Command::Data(options) => commands::data::run(general, options),
         Command::Train(options) => commands::train::run(general, options),
         Command::Finetune(options) => commands::finetune::run(general, options),
         Command::Recipes(options) => commands::recipes::run(options),

@@ -9,11 +9,21 @@ use crate::interrupt;
 
 /// A bar over `length` steps.
 pub(crate) fn bar(length: u64, quiet: bool) -> ProgressBar {
+    styled(length, quiet, "{prefix} {wide_bar} {pos}/{len} {msg} [{elapsed} < {eta}]")
+}
+
+/// A bar over `length` bytes.
+pub(crate) fn bytes_bar(length: u64, quiet: bool) -> ProgressBar {
+    let counts = "{decimal_bytes}/{decimal_total_bytes}";
+    let speed = "{decimal_bytes_per_sec} [{elapsed} < {eta}]";
+    styled(length, quiet, &format!("{{prefix}} {{wide_bar}} {counts} {speed}"))
+}
+
+fn styled(length: u64, quiet: bool, template: &str) -> ProgressBar {
     if quiet {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(length);
-    let template = "{prefix} {wide_bar} {pos}/{len} {msg} [{elapsed} < {eta}]";
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

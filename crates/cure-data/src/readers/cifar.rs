@@ -263,7 +263,8 @@ fn checked_size(family: &Family, layout: &Layout, path: &Path) -> Result<u64> {
 fn missing(family: &Family, path: &Path, problem: String) -> DataError {
     let folders: Vec<&str> = family.layouts.iter().map(|layout| layout.folder).collect();
     let remedy = format!(
-        "get {} from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it and name the folder {}",
+        "`cure data fetch {}` gets it; or unpack it from https://www.cs.toronto.edu/~kriz/cifar.html \
+         and name the folder {}",
         family.name,
         folders.join(" or ")
     );

@@ -1,14 +1,21 @@
-//! `cure data list` and `cure data info`.
+//! `cure data list`, `cure data info` and `cure data fetch`.
+
+mod fetch;
 
 use clap::{Args, Subcommand};
 use cure_data::{DatasetInfo, KNOWN_DATASETS, PublishedChecksum, Split};
 use cure_report::{Cell, Table};
 
-use crate::arguments::DataArguments;
+use crate::arguments::{DataArguments, General};
 use crate::failure::{Blame, Outcome};
 use crate::output::print;
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cure data fetch cifar10 --out data/cifar10
+  cure data info cifar10:data/cifar10
+  cure data info folder:photos --split all --json")]
 pub(crate) struct Options {
     #[command(subcommand)]
     command: Command,
@@ -29,12 +36,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Download published data into a folder; a download that was cut goes on.
+    Fetch(fetch::Options),
 }
 
-pub(crate) fn run(options: &Options) -> Outcome {
+pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     match &options.command {
         Command::List => list(),
         Command::Info { data, split, json } => info(data, split.as_deref(), *json),
+        Command::Fetch(options) => fetch::run(general, options),
     }
 }
 
