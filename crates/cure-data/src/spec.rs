@@ -68,7 +68,7 @@ pub const KNOWN_DATASETS: [KnownDataset; 7] = [
         name: "svhn",
         usage: "svhn:DIR",
         description: "99,289 cropped house numbers, 32×32 colour, 10 classes: the digits, 0 being 0 (10 in the files)",
-        source: "the files of format 2 are at http://ufldl.stanford.edu/housenumbers",
+        source: "`cure data fetch svhn` gets it from http://ufldl.stanford.edu/housenumbers",
     },
     KnownDataset {
         kind: DatasetKind::SvhnExtra,

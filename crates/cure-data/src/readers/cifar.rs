@@ -263,10 +263,11 @@ fn checked_size(family: &Family, layout: &Layout, path: &Path) -> Result<u64> {
 fn missing(family: &Family, path: &Path, problem: String) -> DataError {
     let folders: Vec<&str> = family.layouts.iter().map(|layout| layout.folder).collect();
     let remedy = format!(
-        "`cure data fetch {}` gets it; or unpack it from https://www.cs.toronto.edu/~kriz/cifar.html \
-         and name the folder {}",
+        "get {} from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it and name the folder {} \
+         (`cure data fetch {}` does so)",
         family.name,
-        folders.join(" or ")
+        folders.join(" or "),
+        family.name
     );
     DataError::NotFound { path: path.to_owned(), problem, remedy }
 }
