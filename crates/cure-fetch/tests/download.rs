@@ -125,9 +125,13 @@ fn a_file_that_changes_meanwhile_is_never_mixed() {
         });
         let folder = TempDir::new().unwrap();
         let outcome = bring(&server, &new, folder.path(), &patient());
+        let remarks = outcome.log.remarks;
         assert!(outcome.result.unwrap(), "{kind}");
         assert!(fs::read(folder.path().join(NAME)).unwrap() == new, "{kind}");
         assert_eq!(names(folder.path()), [NAME]);
+        let remark = ["the server ended", "has changed", "do not fit together"][kind];
+        let remarks = remarks.join("\n");
+        assert!(remarks.contains(remark), "{kind}: {remarks}");
         let asked = froms(&server.requests());
         match kind {
             0 => assert_eq!(asked, [None, Some(100_000)]),

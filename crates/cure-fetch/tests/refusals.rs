@@ -95,14 +95,19 @@ fn a_server_that_answers_nonsense_is_refused() {
     let part = |folder: &TempDir| {
         fs::write(folder.path().join(format!("{NAME}.part")), &file[..1000]).unwrap();
     };
-    for range in ["bytes 0-49999/50000", "bytes 1000-49999/60000", "lines 3", "bytes */50000"] {
+    for (range, problem) in [
+        ("bytes 0-49999/50000", "another part"),
+        ("bytes 1000-49999/60000", "60000 bytes"),
+        ("lines 3", "another part"),
+        ("bytes */50000", "another part"),
+    ] {
         let server = Server::new(move |_, _, mut answer| {
             answer.send("206 Partial Content", &[format!("Content-Range: {range}")], &[0; 10]);
         });
         let folder = TempDir::new().unwrap();
         part(&folder);
         let message = bring(&server, &file, folder.path(), &patient()).refusal();
-        assert!(message.contains(&server.address), "{message}");
+        assert!(message.contains(&server.address) && message.contains(problem), "{message}");
         assert!(!folder.path().join(NAME).exists());
     }
     // A part where the whole was asked for.
