@@ -164,7 +164,7 @@ impl Dataset {
                 field: "label",
                 record,
                 value: labels[record] as i128,
-                accepted: 0..=classes.saturating_sub(1),
+                accepted: [0, classes.saturating_sub(1)],
             });
         }
         if let Pixels::Floats(values) = &mut origin.pixels {

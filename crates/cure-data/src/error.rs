@@ -1,4 +1,3 @@
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -75,7 +74,7 @@ pub enum DataError {
     /// A label is not one of the classes.
     #[error(
         "{field} of record {record} in `{}` is {value}, accepted is {} to {}: the file is damaged or is another dataset",
-        path.display(), accepted.start(), accepted.end()
+        path.display(), accepted[0], accepted[1]
     )]
     Label {
         /// The file.
@@ -86,8 +85,8 @@ pub enum DataError {
         record: usize,
         /// The value found.
         value: i128,
-        /// The labels accepted.
-        accepted: RangeInclusive<usize>,
+        /// The smallest and the largest label accepted.
+        accepted: [usize; 2],
     },
     /// An array or image has another shape than is accepted.
     #[error("`{}`: {what} has shape {found:?}, expected {expected}", path.display())]

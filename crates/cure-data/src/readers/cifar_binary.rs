@@ -93,7 +93,7 @@ fn check_labels(family: &Family, path: &Path, record: usize, labels: &[u8]) -> R
                 field: field.name,
                 record,
                 value: i128::from(label),
-                accepted: 0..=field.classes - 1,
+                accepted: [0, field.classes - 1],
             });
         }
     }

@@ -66,7 +66,7 @@ fn decode(family: &Family, path: &Path, bytes: &[u8], records: &mut Records) -> 
                 field: "label",
                 record,
                 value: i128::from(value),
-                accepted: 0..=classes - 1,
+                accepted: [0, classes - 1],
             },
             None => DataError::format(path, format!("label {record} is {}", label.describe())),
         })?);

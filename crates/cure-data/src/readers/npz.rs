@@ -116,7 +116,7 @@ fn integers(
                 return Err(DataError::format(path, detail));
             };
             usize::try_from(value).ok().filter(|&value| value <= largest).ok_or_else(|| {
-                let accepted = 0..=largest;
+                let accepted = [0, largest];
                 DataError::Label { path: path.to_owned(), field: name, record, value, accepted }
             })
         })

@@ -158,14 +158,14 @@ impl Part {
     }
 
     fn digit(&self, record: usize, label: f64) -> Result<usize> {
-        let accepted = 1..=10;
+        let accepted = [1, 10];
         if label.fract() != 0.0 {
             let detail =
                 format!("label {record} is {label}; whole numbers from 1 to 10 are accepted");
             return Err(DataError::format(&self.path, detail));
         }
         match label as usize {
-            digit if accepted.contains(&digit) => Ok(digit % 10),
+            digit if (1..=10).contains(&digit) => Ok(digit % 10),
             _ => Err(DataError::Label {
                 path: self.path.clone(),
                 field: "label",
