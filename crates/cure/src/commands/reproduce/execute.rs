@@ -125,27 +125,25 @@ fn wait(mut child: Child) -> Outcome<ExitStatus> {
     }
 }
 
-/// Asks a step to stop at its next safe point. From a terminal it has been asked already, and a second time would end it
-/// at once: it is given a while.
+/// Asks a step to stop at its next safe point.
 fn tell(child: &Child) {
+    // SAFETY: sends a signal to a process that has not been waited for, so that the number is still its own.
     #[cfg(target_os = "linux")]
-    {
-        use std::io::IsTerminal;
-        if std::io::stdin().is_terminal() {
-            return;
-        }
-        // SAFETY: sends a signal to a process that has not been waited for, so that the number is still its own.
-        unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
+    unsafe {
+        libc::kill(child.id().cast_signed(), libc::SIGTERM);
     }
+    // Elsewhere it hears a terminal's Ctrl-C itself.
     #[cfg(not(target_os = "linux"))]
     let _ = child;
 }
 
-/// A step ends with this process, even where this one is killed: the next one could not take it up while it runs.
+/// A step ends with this process, even where this one is killed: the next one could not take it up while it runs. It has
+/// a group of its own, so that a terminal's Ctrl-C reaches it once, through [`tell`].
 fn end_with_us(process: &mut Command) {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::process::CommandExt;
+        process.process_group(0);
         // SAFETY: one system call that is allowed between fork and exec.
         unsafe {
             process.pre_exec(|| {
