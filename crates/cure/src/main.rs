@@ -7,6 +7,7 @@ mod interrupt;
 mod job;
 mod journal;
 mod machine;
+mod measured;
 mod memory;
 mod output;
 mod progress;

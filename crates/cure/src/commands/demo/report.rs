@@ -8,8 +8,9 @@ use cure_tensor::Device;
 
 use super::figures::Figures;
 use super::recipe::{H, HEADLINE, PGD_EPSILONS, Plan, Role};
-use super::sentences::{Facts, Pair, Share, sanity};
+use super::sentences::{Facts, Pair, sanity};
 use super::story::{Story, Subject};
+use crate::measured::Measured;
 
 /// The report in full.
 pub(super) fn compose(story: &Story, figures: &Figures, folder: &Path, took: Duration) -> Report {
@@ -45,7 +46,7 @@ pub(super) fn text(story: &Story, path: &Path) -> String {
 }
 
 fn facts(story: &Story) -> Facts {
-    let each = |share: &dyn Fn(usize) -> Share| [share(0), share(1), share(2)];
+    let each = |share: &dyn Fn(usize) -> Measured| [share(0), share(1), share(2)];
     let networks = &story.networks;
     let family = story.plans.iter().find(|plan| plan.is_headline()).map_or("", |plan| plan.family);
     Facts {
@@ -54,8 +55,8 @@ fn facts(story: &Story) -> Facts {
         epochs: Role::Cure.epochs(),
         attack: family,
         epsilon: HEADLINE,
-        clean: each(&|index| Share::from(&networks[index].evaluation.clean)),
-        robust: each(&|index| Share::from(networks[index].headline())),
+        clean: each(&|index| Measured::from(&networks[index].evaluation.clean)),
+        robust: each(&|index| Measured::from(networks[index].headline())),
         regularizer: [0, 1, 2].map(|index| networks[index].curvature.regularizer.mean),
     }
 }
@@ -68,8 +69,8 @@ fn accuracies(story: &Story) -> Table {
          from a random start.",
         story.test.len()
     );
-    let row = |name: &str, epsilon: Cell, share: &dyn Fn(&Subject) -> Share| {
-        let shares = story.networks.iter().map(|subject| share(subject).with_interval().into());
+    let row = |name: &str, epsilon: Cell, share: &dyn Fn(&Subject) -> Measured| {
+        let shares = story.networks.iter().map(|subject| share(subject).percent_in_full().into());
         let shares: Vec<Cell> = shares.collect();
         [Cell::from(name), epsilon].into_iter().chain(shares)
     };

@@ -1,56 +1,6 @@
 //! What may be said of the numbers: every sentence here follows from them, whatever they are.
 
-use cure_attacks::{Accuracy, AttackResult};
-
-/// A share of the test images with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Share {
-    pub(super) value: f64,
-    pub(super) ci95: [f64; 2],
-}
-
-impl From<&Accuracy> for Share {
-    fn from(found: &Accuracy) -> Self {
-        Self { value: found.accuracy, ci95: found.ci95 }
-    }
-}
-
-impl From<&AttackResult> for Share {
-    fn from(found: &AttackResult) -> Self {
-        Self { value: found.robust_accuracy, ci95: found.ci95 }
-    }
-}
-
-impl Share {
-    pub(super) fn percent(self) -> String {
-        format!("{:.1} %", 100.0 * self.value)
-    }
-
-    pub(super) fn with_interval(self) -> String {
-        let [low, high] = self.ci95;
-        format!("{} ({:.1}–{:.1})", self.percent(), 100.0 * low, 100.0 * high)
-    }
-
-    /// How this one stands to another. Intervals that do not touch are a stricter test than one
-    /// at 5 % would be, and one that a reader can repeat by eye.
-    fn against(self, other: Self) -> Change {
-        if self.ci95[0] > other.ci95[1] {
-            Change::Higher
-        } else if self.ci95[1] < other.ci95[0] {
-            Change::Lower
-        } else {
-            Change::Unclear
-        }
-    }
-}
-
-/// What two shares allow to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    Higher,
-    Lower,
-    Unclear,
-}
+use crate::measured::{Change, Measured};
 
 /// The numbers of the summary; of three, they are the original's, the control's and CURE's.
 pub(super) struct Facts {
@@ -60,8 +10,8 @@ pub(super) struct Facts {
     /// The attack, as `PGD-20`.
     pub(super) attack: &'static str,
     pub(super) epsilon: f64,
-    pub(super) clean: [Share; 3],
-    pub(super) robust: [Share; 3],
+    pub(super) clean: [Measured; 3],
+    pub(super) robust: [Measured; 3],
     /// The mean regulariser on the test images.
     pub(super) regularizer: [f64; 3],
 }
@@ -89,7 +39,7 @@ impl Facts {
 
     fn stands(&self) -> String {
         let Self { tested_on, epochs, clean, robust, .. } = self;
-        let [before, _, after] = robust.map(Share::percent);
+        let [before, _, after] = robust.map(Measured::percent);
         let clean = match [clean[0].percent(), clean[2].percent()] {
             [before, after] if before == after => format!("clean accuracy stays at {after}"),
             [before, after] => format!("clean accuracy goes from {before} to {after}"),
@@ -183,8 +133,8 @@ mod tests {
 
     use super::*;
 
-    fn share(correct: usize) -> Share {
-        Share { value: correct as f64 / 360.0, ci95: wilson95(correct, 360) }
+    fn share(correct: usize) -> Measured {
+        Measured { value: correct as f64 / 360.0, ci95: wilson95(correct, 360), n: 360 }
     }
 
     fn summary(robust: [usize; 3], regularizer: [f64; 3]) -> [String; 3] {

@@ -75,7 +75,8 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         .clone()
         .unwrap_or_else(|| Path::new("runs").join(format!("reproduce-{}", options.scale.name())));
     // What is asked for together with others may be left out for want of SVHN alone.
-    let is_needed = |item: &&&Item| items.len() == 1 || item.subject != Some(Subject::Svhn);
+    let is_needed =
+        |item: &&&Item| items.len() == 1 || (item.subject)(&setting) != Some(Subject::Svhn);
     if let Some((key, want)) =
         items.iter().filter(is_needed).find_map(|item| Some((item.key, item.want(&setting)?)))
     {

@@ -4,10 +4,11 @@ use cure_report::plot::{LinePlot, Series};
 use cure_report::{Cell, Table};
 
 use super::{Part, Results};
-use crate::commands::reproduce::claims::{Claim, Measured, Verdict};
+use crate::commands::reproduce::claims::{Claim, Verdict};
 use crate::commands::reproduce::plan::Plan;
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::{Blame, Outcome};
+use crate::measured::Measured;
 
 const NETWORKS: [Role; 3] = [Role::Original, Role::Cure, Role::Adversarial];
 
@@ -86,7 +87,7 @@ fn read(results: &Results<'_>, subject: Subject, attack_steps: usize) -> Outcome
                 Series::new(name.as_str(), points.zip(accuracies.iter().map(|found| found.value)))
                     .with_error(accuracies.iter().map(|found| (found.ci95[0], found.ci95[1])));
             plot = plot.series(series);
-            let head = [Cell::from(name), Cell::from(accuracies[0].n as usize)];
+            let head = [Cell::from(name), Cell::from(accuracies[0].n)];
             table = table.row(
                 head.into_iter().chain(accuracies.iter().map(|found| Cell::from(found.percent()))),
             );
@@ -108,7 +109,7 @@ fn read(results: &Results<'_>, subject: Subject, attack_steps: usize) -> Outcome
             .iter()
             .zip(cure)
             .skip(1)
-            .filter(|(a, b)| a.below(**b) == Verdict::Agrees)
+            .filter(|(a, b)| Verdict::below(**a, **b) == Verdict::Agrees)
             .count();
         claims.push(Claim::new(
             "It is above that of the original network at every ε where either stands.",

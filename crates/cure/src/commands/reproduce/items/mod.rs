@@ -15,10 +15,11 @@ use std::path::Path;
 use cure_report::{Figure, Table};
 use serde_json::Value;
 
-use super::claims::{Claim, Measured};
+use super::claims::Claim;
 use super::plan::{Plan, file};
 use super::scale::{Setting, Subject};
 use crate::failure::{Blame, Failure, Outcome};
+use crate::measured::Measured;
 
 /// A table or figure.
 pub(super) struct Item {
@@ -29,7 +30,7 @@ pub(super) struct Item {
     /// Where in the paper it is.
     pub(super) place: &'static str,
     /// The data without which there is nothing of it.
-    pub(super) subject: Option<Subject>,
+    pub(super) subject: About,
     /// Adds the steps it needs, and names those whose results are its own.
     pub(super) plan: fn(&Setting, &mut Plan) -> Vec<String>,
     /// What it comes to.
@@ -53,8 +54,12 @@ pub(super) struct Results<'a> {
     pub(super) steps: &'a [String],
 }
 
-const CIFAR10: Option<Subject> = Some(Subject::Cifar10);
-const SVHN: Option<Subject> = Some(Subject::Svhn);
+/// Which data an item is about.
+type About = fn(&Setting) -> Option<Subject>;
+const CIFAR10: About = |_| Some(Subject::Cifar10);
+const SVHN: About = |_| Some(Subject::Svhn);
+const NOTHING: About = |_| None;
+const ITS_OWN: About = |setting| Some(gallery::subject(setting));
 
 macro_rules! item {
     ($key:literal, $title:literal, $place:literal, $subject:expr, $plan:expr, $read:expr) => {
@@ -107,7 +112,7 @@ pub(super) const ITEMS: &[Item] = &[
         "fig4",
         "Fig. 4: Theorem 1's bounds against curvature",
         "section 3",
-        None,
+        CIFAR10,
         theory::plan_bounds,
         theory::read_bounds
     ),
@@ -115,7 +120,7 @@ pub(super) const ITEMS: &[Item] = &[
         "fig5",
         "Fig. 5: curvature and robustness in one dimension",
         "section 3",
-        None,
+        NOTHING,
         theory::plan_nothing,
         theory::read_one_dimension
     ),
@@ -180,7 +185,7 @@ pub(super) const ITEMS: &[Item] = &[
         "fig11",
         "Fig. 11: what attacks make of images",
         "section 4",
-        None,
+        ITS_OWN,
         gallery::plan,
         gallery::read
     ),
@@ -229,12 +234,7 @@ pub(super) const ITEMS: &[Item] = &[
 impl Item {
     /// Why there is nothing of it.
     pub(super) fn want(&self, setting: &Setting) -> Option<String> {
-        match self.subject {
-            Some(subject) => setting.want(subject),
-            None if self.key == "fig11" => setting.want(gallery::subject(setting)),
-            None if self.key == "fig4" => setting.want(Subject::Cifar10),
-            None => None,
-        }
+        (self.subject)(setting).and_then(|subject| setting.want(subject))
     }
 }
 

@@ -3,7 +3,7 @@
 use cure_report::{Cell, Table};
 
 use super::{Part, Results, lacks};
-use crate::commands::reproduce::claims::Claim;
+use crate::commands::reproduce::claims::{Claim, Verdict};
 use crate::commands::reproduce::plan::Plan;
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::Outcome;
@@ -79,7 +79,7 @@ pub(super) fn read_boundaries(results: &Results<'_>) -> Outcome<Part> {
             let (Some(distance), Some(bend)) = (distance, bend) else { return Err(lacks(step)) };
             table = table.row([
                 Cell::from(role.name()),
-                Cell::from(distance.n as usize),
+                Cell::from(distance.n),
                 Cell::from(distance.number_in_full()),
                 Cell::from(bend.number_in_full()),
             ]);
@@ -89,7 +89,7 @@ pub(super) fn read_boundaries(results: &Results<'_>) -> Outcome<Part> {
                 Claim::new(
                     "Fine-tuning moves the boundary away from images.",
                     format!("{} before and {} after", near.number_in_full(), far.number_in_full()),
-                    near.below(*far),
+                    Verdict::below(*near, *far),
                 )
                 .because(FEW),
             );
@@ -97,7 +97,7 @@ pub(super) fn read_boundaries(results: &Results<'_>) -> Outcome<Part> {
                 Claim::new(
                     "Boundaries are flatter afterwards.",
                     format!("{} before and {} after", bent.number_in_full(), flat.number_in_full()),
-                    flat.below(*bent),
+                    Verdict::below(*flat, *bent),
                 )
                 .because(FEW),
             );
@@ -117,7 +117,11 @@ pub(super) fn read_surfaces(results: &Results<'_>) -> Outcome<Part> {
 }
 
 pub(super) fn read_cure_surfaces(results: &Results<'_>) -> Outcome<Part> {
-    read(results, Role::Cure, "CURE's surfaces are like those of adversarial fine-tuning.")
+    read(
+        results,
+        Role::Cure,
+        "CURE flattens the loss around images, as adversarial fine-tuning does.",
+    )
 }
 
 pub(super) fn read_svhn_surfaces(results: &Results<'_>) -> Outcome<Part> {
@@ -137,7 +141,7 @@ fn read(results: &Results<'_>, role: Role, paper: &str) -> Outcome<Part> {
             let Some(loss) = loss else { return Err(lacks(step)) };
             table = table.row([
                 Cell::from(network.name()),
-                Cell::from(loss.n as usize),
+                Cell::from(loss.n),
                 Cell::from(loss.number_in_full()),
             ]);
         }
@@ -151,7 +155,7 @@ fn read(results: &Results<'_>, role: Role, paper: &str) -> Outcome<Part> {
                         before.number_in_full(),
                         after.number_in_full()
                     ),
-                    after.below(*before),
+                    Verdict::below(*after, *before),
                 )
                 .because(FEW),
             );

@@ -3,10 +3,11 @@
 use cure_report::{Cell, Table};
 
 use super::{Part, Results};
-use crate::commands::reproduce::claims::{Claim, Measured, Verdict};
+use crate::commands::reproduce::claims::{Claim, Verdict};
 use crate::commands::reproduce::plan::Plan;
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::Outcome;
+use crate::measured::Measured;
 
 const SMALLER: &str = "another network, another training and fewer images than the paper's";
 
@@ -65,8 +66,7 @@ pub(super) fn read_one(results: &Results<'_>) -> Outcome<Part> {
         let head = [Cell::from(role.name()), Cell::from("paper"), Cell::Missing];
         table =
             table.row(head.into_iter().chain(paper.map(|value| Cell::from(format!("{value} %")))));
-        let head =
-            [Cell::from(role.name()), Cell::from("here"), Cell::from(accuracies[0].n as usize)];
+        let head = [Cell::from(role.name()), Cell::from("here"), Cell::from(accuracies[0].n)];
         table = table.row(head.into_iter().chain(accuracies[1..].iter().map(|&value| text(value))));
         found.push(accuracies);
     }
@@ -77,7 +77,7 @@ pub(super) fn read_one(results: &Results<'_>) -> Outcome<Part> {
         Claim::new(
             "Fine-tuning on DeepFool's examples makes the network robust: PGD(20) leaves 0.2 % before and 56.9 % after.",
             format!("{} before and {} after", before[4].percent_in_full(), after[4].percent_in_full()),
-            before[4].below(after[4]),
+            Verdict::below(before[4], after[4]),
         )
         .because(SMALLER),
         Claim::new(
@@ -92,7 +92,7 @@ pub(super) fn read_one(results: &Results<'_>) -> Outcome<Part> {
 }
 
 /// Whether the gap closed by more than such gaps vary by.
-fn gap_verdict(before: f64, after: f64, n: u64) -> Verdict {
+fn gap_verdict(before: f64, after: f64, n: usize) -> Verdict {
     // The same images stand in both; a generous bound on the standard error of each gap, in points.
     let error = 100.0 * (0.5 / n.max(1) as f64).sqrt();
     match before - after {
@@ -214,10 +214,10 @@ fn read_accuracies(
             table = table.row([
                 Cell::from(network),
                 Cell::from("here"),
-                Cell::from(found[0].n as usize),
+                Cell::from(found[0].n),
                 text(found[0]),
                 text(found[1]),
-                Cell::from(under_auto[1].n as usize),
+                Cell::from(under_auto[1].n),
                 text(under_auto[1]),
             ]);
             clean.push(found[0]);
@@ -231,7 +231,7 @@ fn read_accuracies(
                     "CURE makes {name} robust: {attack} leaves {paper_normal} % before and {paper_cure} % after."
                 ),
                 format!("{} before and {} after", normal.percent_in_full(), cure.percent_in_full()),
-                normal.below(cure),
+                Verdict::below(normal, cure),
             )
             .because(SMALLER),
         );
@@ -316,8 +316,7 @@ pub(super) fn read_stronger(results: &Results<'_>) -> Outcome<Part> {
         ("PGD(20), SPSA's images", "–", spsa[2]),
     ];
     let table = rows.into_iter().fold(table, |table, (attack, paper, found)| {
-        let cells =
-            [Cell::from(attack), Cell::from(paper), text(found), Cell::from(found.n as usize)];
+        let cells = [Cell::from(attack), Cell::from(paper), text(found), Cell::from(found.n)];
         table.row(cells)
     });
     let lost = 100.0 * (pgd[1].value - pgd[3].value);

@@ -6,6 +6,7 @@ use cure_report::{Cell, Table};
 
 use super::{Part, Results, lacks};
 use crate::commands::reproduce::claims::{Claim, Verdict};
+
 use crate::commands::reproduce::plan::Plan;
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::{Blame, Outcome};
@@ -72,9 +73,9 @@ pub(super) fn read_bounds(results: &Results<'_>) -> Outcome<Part> {
         ["network", "n", "lower bound", "model", "upper bound", "distance"],
     );
     for (at, role) in NETWORKS.iter().enumerate() {
-        let count = counts.get(at).copied().flatten().map_or(0, |mean| mean.n as usize);
+        let count = counts.get(at).copied().flatten().map_or(0, |mean| mean.n);
         let cells = medians.each_ref().map(|values| match values.get(at).copied().flatten() {
-            Some(value) => Cell::from(crate::commands::reproduce::claims::short(value)),
+            Some(value) => Cell::from(crate::measured::short(value)),
             None => Cell::Missing,
         });
         table = table.row([Cell::from(role.name()), Cell::from(count)].into_iter().chain(cells));
@@ -174,9 +175,9 @@ pub(super) fn read_alignment(results: &Results<'_>) -> Outcome<Part> {
             Cell::from(role.name()),
             Cell::from(paper),
             Cell::from(at_h.number_in_full()),
-            Cell::from(at_h.n as usize),
+            Cell::from(at_h.n),
             Cell::from(exact.number_in_full()),
-            Cell::from(exact.n as usize),
+            Cell::from(exact.n),
         ]);
     }
     let (Some(Some(before)), Some(Some(after))) = (of_columns.first(), of_columns.get(1)) else {
@@ -195,7 +196,7 @@ pub(super) fn read_alignment(results: &Results<'_>) -> Outcome<Part> {
                 before.number_in_full(),
                 after.number_in_full()
             ),
-            before.below(*after),
+            Verdict::below(*before, *after),
         )
         .because("it depends on h, which the paper does not give: docs/geometry.md"),
     ];
