@@ -47,10 +47,11 @@ impl Cut {
     }
 
     /// `count` rows in ranges of at most `most`, as equal as can be, and as many for every thread; one
-    /// range where a thread would get a single image and layers can be shared instead.
+    /// range of what is not to be cut, and where a thread would get a single image and layers can be shared instead.
     fn ranges(self, count: usize) -> Vec<Range<usize>> {
         let threads = rayon::current_num_threads();
-        if count == 0 || (self.shares_layers && count < 2 * threads) {
+        let is_whole = self.most == usize::MAX;
+        if count == 0 || is_whole || (self.shares_layers && count < 2 * threads) {
             return std::iter::once(0..count).collect();
         }
         let pieces = count.div_ceil(self.most).next_multiple_of(threads).min(count);
@@ -166,5 +167,21 @@ impl Linearized for Pieces<'_> {
             let end = first + v.shape().first().copied().unwrap_or(0);
             piece.hessian_vector(labels.get(first..end).unwrap_or(labels), v)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_is_whole_whatever_the_threads() {
+        for count in [0, 1, 7, 128] {
+            assert_eq!(Cut::WHOLE.ranges(count), [0..count]);
+        }
+        let cut = Cut { most: 8, shares_layers: false };
+        let ranges = cut.ranges(100);
+        assert_eq!(ranges.iter().map(ExactSizeIterator::len).sum::<usize>(), 100);
+        assert!(ranges.len() > 1 && ranges.iter().all(|range| range.len() <= 8));
     }
 }

@@ -53,12 +53,14 @@ enum Order {
 }
 
 impl Order {
-    /// The faster one for such planes. GPUs multiply channels last; oneDNN does so up to a third faster over wide
-    /// planes, and slower over small ones (`docs/decisions.md`).
+    /// The faster one for such planes (`docs/decisions.md`). GPUs' matrix units, in TF32 and bf16, multiply channels
+    /// last, their f32 units planes; oneDNN multiplies channels last up to a third faster over wide planes, and slower
+    /// over small ones.
     fn of(height: usize, width: usize) -> Self {
         const WIDE: usize = 16 * 16;
         match super::place() {
             tch::Device::Cpu if height * width < WIDE => Self::Planes,
+            tch::Device::Cuda(_) if crate::precision() == Precision::F32 => Self::Planes,
             _ => Self::ChannelsLast,
         }
     }

@@ -1,5 +1,28 @@
-use super::{Made, made, surely};
+use std::ffi::c_char;
+
+use torch_sys::C_tensor;
+
+use super::{Made, made, refused, surely};
 use crate::{Result, Tensor};
+
+// `shim.cpp`.
+unsafe extern "C" {
+    fn cure_add(
+        out: *mut *mut C_tensor,
+        y: *const C_tensor,
+        x: *const C_tensor,
+        factor: f64,
+    ) -> *mut c_char;
+}
+
+/// y + factor·x in one pass, which tch leaves out.
+fn added(y: &tch::Tensor, x: &tch::Tensor, factor: f32) -> Made {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: the tensors are alive, and the shim lets no exception out.
+    refused(unsafe { cure_add(&mut out, y.as_ptr(), x.as_ptr(), f64::from(factor)) })?;
+    // SAFETY: the shim made a tensor for us.
+    Ok(unsafe { tch::Tensor::from_ptr(out) })
+}
 
 fn scaled(factor: f32, x: &Tensor) -> Made {
     x.torch()?.f_mul_scalar(f64::from(factor))
@@ -15,10 +38,7 @@ pub(crate) fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 pub(crate) fn axpy(a: f32, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let sum = || match a {
-        1.0 => y.torch()?.f_add(&x.torch()?),
-        _ => y.torch()?.f_add(&scaled(a, x)?),
-    };
+    let sum = || added(&y.torch()?, &x.torch()?, a);
     made("axpy", sum())
 }
 
@@ -30,18 +50,24 @@ pub(crate) fn clamp(x: &Tensor, low: f32, high: f32) -> Tensor {
 pub(crate) fn towards(a: &Tensor, b: &Tensor, share: f32) -> Result<Tensor> {
     let found = || {
         let a = a.torch()?;
-        a.f_add(&b.torch()?.f_sub(&a)?.f_mul_scalar(f64::from(share))?)
+        added(&a, &b.torch()?.f_sub(&a)?, share)
     };
     made("towards", found())
 }
 
 pub(crate) fn running_mean(mean: &Tensor, x: &Tensor, keep: f32, take: f32) -> Result<Tensor> {
-    let found = || scaled(keep, mean)?.f_add(&scaled(take, x)?);
+    let found = || match take {
+        1.0 => added(&x.torch()?, &mean.torch()?, keep),
+        _ => added(&scaled(keep, mean)?, &x.torch()?, take),
+    };
     made("running_mean", found())
 }
 
 pub(crate) fn running_square(square: &Tensor, x: &Tensor, keep: f32, take: f32) -> Result<Tensor> {
-    let found = || scaled(keep, square)?.f_add(&scaled(take, x)?.f_mul(&x.torch()?)?);
+    let found = || {
+        let x = x.torch()?;
+        added(&scaled(keep, square)?, &x.f_square()?, take)
+    };
     made("running_square", found())
 }
 

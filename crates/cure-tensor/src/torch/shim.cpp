@@ -4,6 +4,8 @@
 #include <ATen/Context.h>
 #include <array>
 #include <cstring>
+#include <limits>
+#include <vector>
 
 extern "C" {
 
@@ -13,7 +15,31 @@ void cure_allow_tf32(int allow) {
   at::globalContext().setAllowTF32CuBLAS(allow != 0);
 }
 
-// Both that follow: null, or a message to be freed by the caller.
+// All that follow: null, or a message to be freed by the caller.
+
+// y + factor x, in one pass.
+char *cure_add(at::Tensor **out, const at::Tensor *y, const at::Tensor *x, double factor) {
+  try {
+    *out = new at::Tensor(at::add(*y, *x, factor));
+    return nullptr;
+  } catch (const std::exception &error) {
+    return strdup(error.what());
+  }
+}
+
+// The largest size of each tensor's values, in a row of f32: NaN where one of them is. Some launches for all of them,
+// where each would take several of its own.
+char *cure_largest(at::Tensor **out, const at::Tensor *const *tensors, size_t count) {
+  try {
+    std::vector<at::Tensor> list;
+    for (size_t i = 0; i < count; i++) list.push_back(*tensors[i]);
+    auto largest = at::_foreach_norm(list, std::numeric_limits<double>::infinity());
+    *out = new at::Tensor(at::stack(largest));
+    return nullptr;
+  } catch (const std::exception &error) {
+    return strdup(error.what());
+  }
+}
 
 // One tensor for the gradient of the input, or two for those of scale and shift.
 char *cure_batch_norm_backward(at::Tensor **out, const at::Tensor *g, const at::Tensor *x,

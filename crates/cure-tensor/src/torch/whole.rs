@@ -1,7 +1,19 @@
-use tch::Kind;
+use std::ffi::c_char;
 
-use super::{Made, keep, read};
+use tch::Kind;
+use torch_sys::C_tensor;
+
+use super::{Made, keep, read, refused};
 use crate::Tensor;
+
+// `shim.cpp`.
+unsafe extern "C" {
+    fn cure_largest(
+        out: *mut *mut C_tensor,
+        tensors: *const *const C_tensor,
+        count: usize,
+    ) -> *mut c_char;
+}
 
 /// Of each tensor a number in f64, brought to the host together.
 fn of_each(
@@ -24,9 +36,23 @@ fn of_each(
 
 /// No where ATen fails.
 pub(crate) fn are_finite(tensors: &[&Tensor]) -> bool {
-    let finite = |tensor: &tch::Tensor| tensor.f_isfinite()?.f_all();
-    let found = of_each("are_finite", tensors, finite);
-    found.is_some_and(|found| found.iter().all(|&one| one == 1.0))
+    let tensors: Vec<&Tensor> =
+        tensors.iter().copied().filter(|tensor| !tensor.is_empty()).collect();
+    if tensors.is_empty() {
+        return true;
+    }
+    let found = || -> Made {
+        let values: Vec<tch::Tensor> =
+            tensors.iter().map(|tensor| tensor.torch()).collect::<Made<_>>()?;
+        let pointers: Vec<*const C_tensor> = values.iter().map(|tensor| tensor.as_ptr()).collect();
+        let mut out = std::ptr::null_mut();
+        // SAFETY: the tensors are alive, there are so many, and the shim lets no exception out.
+        refused(unsafe { cure_largest(&mut out, pointers.as_ptr(), pointers.len()) })?;
+        // SAFETY: the shim made a tensor for us.
+        Ok(unsafe { tch::Tensor::from_ptr(out) })
+    };
+    let largest = read("are_finite", found()).map_err(keep).ok();
+    largest.is_some_and(|largest| largest.iter().all(|size| size.is_finite()))
 }
 
 /// NaN where ATen fails.
