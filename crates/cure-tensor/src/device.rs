@@ -177,7 +177,7 @@ pub fn wait() -> Result<()> {
 fn ready(device: Device, precision: Precision) -> (Device, Precision) {
     #[cfg(feature = "libtorch")]
     if device.is_torch() {
-        crate::torch::allow_tf32(precision == Precision::Tf32);
+        crate::torch::set_up(precision == Precision::Tf32);
         crate::torch::keep_memory();
     }
     (device, precision)

@@ -57,8 +57,17 @@ impl Numbers {
     #[cfg(feature = "libtorch")]
     pub(crate) fn torch(&self) -> crate::torch::Made {
         match &self.0 {
-            Storage::Torch(numbers) => Ok(numbers.tensor()),
+            Storage::Torch(numbers) => numbers.tensor(),
             Storage::Host(values) => crate::torch::Doubles::uploaded(values),
+        }
+    }
+
+    /// As ATen's, of its kind `Float`.
+    #[cfg(feature = "libtorch")]
+    pub(crate) fn torch_single(&self) -> crate::torch::Made {
+        match &self.0 {
+            Storage::Torch(numbers) => numbers.single(),
+            Storage::Host(_) => self.torch()?.f_to_kind(tch::Kind::Float),
         }
     }
 

@@ -118,7 +118,11 @@ fn what_has_no_second_derivative_is_taken_by_differences() {
 fn modules_without_a_gradient_say_so() {
     let without: [(&str, Layer); 3] = [
         ("rounded", |x| (x * 255.0).round() / 255.0),
-        ("bytes", |x| (x * 255.0).to_kind(Kind::Uint8).to_kind(Kind::Float) / 255.0),
+        // `to_kind` would write the device of here into the module.
+        ("bytes", |x| {
+            let bytes = (x * 255.0).to_dtype(Kind::Uint8, false, false);
+            bytes.to_dtype(Kind::Float, false, false) / 255.0
+        }),
         ("detached", |x| x.detach()),
     ];
     for (name, first) in without {
@@ -180,8 +184,8 @@ fn files_and_outputs_that_do_not_fit_are_refused() {
     std::fs::remove_file(&path).unwrap();
 
     // Logits for several images, a row for one.
-    let path =
-        saved("squeezed", |image| image.flatten(1, -1).matmul(&weights(1, [3, 18]).tr()).squeeze());
+    let weights = weights(1, [3, 18]);
+    let path = saved("squeezed", |image| image.flatten(1, -1).matmul(&weights.tr()).squeeze());
     let network = load(&path);
     let error = network.err().unwrap().to_string();
     assert!(error.contains("for one alone a tensor [3]"), "{error}");

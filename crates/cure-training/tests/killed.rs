@@ -48,7 +48,10 @@ fn a_killed_run_resumes_to_the_same_weights() {
         .rows
         .iter()
         .filter_map(|row| row.overfitting)
-        .filter(|found| found.consequence == Consequence::RolledBack && found.best.epoch == 1)
+        .filter(|found| {
+            found.consequence == Consequence::RolledBack
+                && found.best.is_some_and(|best| best.epoch == 1)
+        })
         .map(|found| found.roll_backs)
         .collect();
     // The last epoch is as overfitted, but the run ends with it.

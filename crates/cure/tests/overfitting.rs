@@ -47,4 +47,13 @@ fn it_comes_is_named_and_ends_the_run() {
         last["overfitting"].is_object()
             && rows[..epoch - 1].iter().all(|row| row["overfitting"].is_null())
     );
+
+    // Training on from there, nothing ever stands: the first epoch says so.
+    let arguments = "finetune --weights run/weights-last.safetensors --data digits --method fgsm-at:eps=0.3 \
+        --optimizer sgd --learning-rate 1e-3 --epochs 1 --batch 64 --validation 200 \
+        --validation-attack pgd:eps=0.3,steps=20,random-start=false --out on";
+    let mut command = Command::cargo_bin("cure").unwrap();
+    command.current_dir(folder.path()).args(arguments.split_whitespace());
+    let said = String::from_utf8(command.assert().success().get_output().stderr.clone()).unwrap();
+    assert!(said.contains("catastrophic overfitting in epoch 1"), "{said}");
 }

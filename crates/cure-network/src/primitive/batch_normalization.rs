@@ -27,13 +27,16 @@ struct Normalized<'a> {
     inverse: Numbers,
     /// γ.
     scale: &'a Numbers,
-    /// γ/σ.
-    slope: Numbers,
     count: f64,
     ranks: &'a Ranks,
 }
 
 impl Normalized<'_> {
+    /// γ/σ.
+    fn slope(&self) -> Numbers {
+        self.scale * &self.inverse
+    }
+
     /// Σ a and Σ x̂ a of each channel, over this rank's samples.
     fn sums(&self, a: &Tensor) -> Result<[Numbers; 2]> {
         if let Some(sums) = ops::batch_norm_sums(a, self.x, [&self.mean, &self.inverse])? {
@@ -96,8 +99,9 @@ impl Normalized<'_> {
             return Ok(found);
         }
         let [mean, with] = self.means(self.sums(a)?);
-        let down = -&self.slope;
-        self.combine(&[(a, &self.slope)], &(&down * with), &(down * mean))
+        let slope = self.slope();
+        let down = -&slope;
+        self.combine(&[(a, &slope)], &(&down * with), &(down * mean))
     }
 }
 
@@ -124,9 +128,8 @@ impl BatchNormalization {
                 (none(), none(), 1)
             }
         };
-        let slope = &self.scale * &inverse;
         let (x, count) = (at.inputs[0], count as f64);
-        Normalized { x, mean, inverse, scale: &self.scale, slope, count, ranks: &self.ranks }
+        Normalized { x, mean, inverse, scale: &self.scale, count, ranks: &self.ranks }
     }
 
     /// Of the whole batch: n ⟨(x − m)²⟩ is the sum over the ranks of nᵣ (vᵣ + (mᵣ − m)²).
@@ -156,8 +159,9 @@ impl Primitive for BatchNormalization {
         }
         let kept = Kept::Moments(self.moments(inputs[0])?);
         let n = self.normalized(&At { inputs, kept: &kept });
-        let shift = &self.shift - &n.slope * &n.mean;
-        let value = ops::channel_combination(&[(inputs[0], &n.slope)], Some(&shift))?;
+        let slope = n.slope();
+        let shift = &self.shift - &slope * &n.mean;
+        let value = ops::channel_combination(&[(inputs[0], &slope)], Some(&shift))?;
         Ok((finish(value, relu), kept))
     }
 
@@ -178,7 +182,7 @@ impl Primitive for BatchNormalization {
         let [mean_mu, with_mu] = n.means(n.sums(mu)?);
         let [mean_dot, q, mean_lambda, with_lambda, dot_lambda] =
             n.means(n.sums_of_second(second)?);
-        let (slope, inverse) = (&n.slope, &n.inverse);
+        let (slope, inverse) = (&n.slope(), &n.inverse);
         // ⟨x̂′λ⟩
         let moved = inverse * (dot_lambda - &mean_dot * &mean_lambda - &q * &with_lambda);
         let of_lambda = -slope * &q * inverse;

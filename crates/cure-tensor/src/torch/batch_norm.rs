@@ -4,7 +4,7 @@ use tch::Kind;
 use torch_sys::C_tensor;
 
 use super::convolution::samples_first;
-use super::doubles::numbers;
+use super::doubles::{numbers, variances};
 use super::{Made, error, made, refused};
 use crate::{Numbers, Result, Tensor};
 
@@ -21,10 +21,6 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-fn single(numbers: &Numbers) -> Made {
-    numbers.torch()?.f_to_kind(Kind::Float)
-}
-
 /// The gradients of ATen's `native_batch_norm_backward`, which tch leaves out: of the input alone, or of scale
 /// and shift.
 fn backward<const N: usize>(
@@ -34,7 +30,7 @@ fn backward<const N: usize>(
     [mean, inverse]: [&Numbers; 2],
 ) -> Made<[tch::Tensor; N]> {
     let (a, x) = (samples_first(a)?, samples_first(x)?);
-    let (mean, inverse) = (single(mean)?, single(inverse)?);
+    let (mean, inverse) = (mean.torch_single()?, inverse.torch_single()?);
     let mut out = [std::ptr::null_mut(); N];
     // SAFETY: the tensors are alive; the shim writes one tensor for the input, or two, and lets no exception out.
     let message = unsafe {
@@ -59,19 +55,19 @@ pub(crate) fn batch_norm(
     shift: &Numbers,
     epsilon: f64,
 ) -> Result<Option<(Tensor, Numbers, Numbers)>> {
-    let found = || -> Made<[tch::Tensor; 3]> {
-        let (x, scale, shift) = (samples_first(x)?, single(scale)?, single(shift)?);
+    let found = || -> Made<[tch::Tensor; 4]> {
+        let (x, scale, shift) = (samples_first(x)?, scale.torch_single()?, shift.torch_single()?);
         let none = None::<&tch::Tensor>;
         let (value, mean, inverse) =
             x.f_native_batch_norm(Some(&scale), Some(&shift), none, none, true, 0.0, epsilon)?;
-        let [mean, inverse] = [mean.f_to_kind(Kind::Double)?, inverse.f_to_kind(Kind::Double)?];
-        let variance =
-            inverse.f_square()?.f_reciprocal()?.f_sub_scalar(epsilon)?.f_clamp_min(0.0)?;
-        Ok([value.f_transpose(0, 1)?, mean, variance])
+        let squares = inverse.f_to_kind(Kind::Double)?.f_square()?;
+        let variance = squares.f_reciprocal()?.f_sub_scalar(epsilon)?.f_clamp_min(0.0)?;
+        Ok([value.f_transpose(0, 1)?, mean, variance, inverse])
     };
     let operation = "batch_norm";
-    let [value, mean, variance] = found().map_err(|cause| error(operation, &cause))?;
-    let [mean, variance] = [numbers(operation, Ok(mean))?, numbers(operation, Ok(variance))?];
+    let [value, mean, variance, inverse] = found().map_err(|cause| error(operation, &cause))?;
+    let mean = numbers(operation, Ok(mean))?;
+    let variance = variances(variance, inverse, epsilon);
     Ok(Some((made(operation, Ok(value))?, mean, variance)))
 }
 
@@ -82,7 +78,7 @@ pub(crate) fn batch_norm_pullback(
     statistics: [&Numbers; 2],
 ) -> Result<Option<Tensor>> {
     let found = || {
-        let [of_input] = backward(a, x, &single(scale)?, statistics)?;
+        let [of_input] = backward(a, x, &scale.torch_single()?, statistics)?;
         of_input.f_transpose(0, 1)
     };
     made("batch_norm_pullback", found()).map(Some)
@@ -94,9 +90,9 @@ pub(crate) fn batch_norm_sums(
     statistics: [&Numbers; 2],
 ) -> Result<Option<[Numbers; 2]>> {
     let found = || -> Made<[tch::Tensor; 2]> {
-        let one = single(statistics[1])?.f_ones_like()?;
+        let one = statistics[1].torch_single()?.f_ones_like()?;
         let [scale, shift] = backward(a, x, &one, statistics)?;
-        Ok([shift.f_to_kind(Kind::Double)?, scale.f_to_kind(Kind::Double)?])
+        Ok([shift, scale])
     };
     let operation = "batch_norm_sums";
     let [plain, with] = found().map_err(|cause| error(operation, &cause))?;

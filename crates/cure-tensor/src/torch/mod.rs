@@ -69,13 +69,13 @@ pub(crate) fn cuda_devices() -> usize {
 
 // `shim.cpp`.
 unsafe extern "C" {
-    fn cure_allow_tf32(allow: std::ffi::c_int);
+    fn cure_set_up(allow_tf32: std::ffi::c_int);
 }
 
-/// Whether GPUs may multiply in TF32.
-pub(crate) fn allow_tf32(allow: bool) {
-    // SAFETY: sets two flags of ATen's context.
-    unsafe { cure_allow_tf32(allow.into()) }
+/// Whether GPUs may multiply in TF32; and that they convolve the same way each time.
+pub(crate) fn set_up(allow_tf32: bool) {
+    // SAFETY: sets flags of ATen's context.
+    unsafe { cure_set_up(allow_tf32.into()) }
 }
 
 /// Lets glibc keep what ATen frees: big blocks are else returned to the kernel, and faulted in again, with every

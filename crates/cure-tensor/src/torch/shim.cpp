@@ -9,8 +9,10 @@
 
 extern "C" {
 
-// Of convolutions and matrix products on GPUs.
-void cure_allow_tf32(int allow) {
+// Of convolutions and matrix products on GPUs: whether they may round factors to TF32. Of cuDNN's ways those are taken
+// that give the same bits each time.
+void cure_set_up(int allow) {
+  at::globalContext().setDeterministicCuDNN(true);
   at::globalContext().setAllowTF32CuDNN(allow != 0);
   at::globalContext().setAllowTF32CuBLAS(allow != 0);
 }

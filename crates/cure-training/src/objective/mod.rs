@@ -252,6 +252,26 @@ impl Objective {
         }
     }
 
+    /// Whether it trains on the loss at points of one-step attacks, which networks can learn to mislead.
+    pub fn is_one_step(&self) -> bool {
+        match self {
+            Self::Cure(options) => options.beta > 0.0,
+            Self::FgsmAt(_)
+            | Self::FgsmRs(_)
+            | Self::NFgsm(_)
+            | Self::Free(_)
+            | Self::GradAlign(_)
+            | Self::Elle(_) => true,
+            Self::Standard(_)
+            | Self::PgdAt(_)
+            | Self::DeepFool(_)
+            | Self::Trades(_)
+            | Self::Mart(_)
+            | Self::GradientPenalty(_)
+            | Self::Llr(_) => false,
+        }
+    }
+
     /// The objective's name on the command line.
     pub fn name(&self) -> &'static str {
         self.entry().name

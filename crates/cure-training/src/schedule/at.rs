@@ -65,6 +65,13 @@ impl TrainingConfig {
         self.schedules.iter().map(at).collect()
     }
 
+    /// Whether the objective's parameters are in this epoch, counted from 0, what they are in the last.
+    pub(crate) fn is_settled(&self, epoch: usize) -> bool {
+        let last = self.epochs.saturating_sub(1);
+        self.values_at(epoch) == self.values_at(last)
+            && self.scheduled_at(epoch) == self.scheduled_at(last)
+    }
+
     /// What is minimised in an epoch, counted from 0.
     ///
     /// # Errors

@@ -141,14 +141,18 @@ impl Trainer<'_> {
         let (robust, fgsm) = (row.validation_robust_accuracy?, row.validation_fgsm_accuracy?);
         let at = Attacked { epoch: row.epoch, robust, fgsm };
         let watch = &self.now.watch;
-        let best = match watch.best {
-            Some(best) if at.robust < best.robust => best,
-            _ => {
-                let chance = self.config.attack()?.chance(self.validation?);
-                return at.can_be_reference(chance).then_some(Watched::Reference(at));
+        let chance = self.config.attack()?.chance(self.validation?);
+        let best = watch.best.filter(|best| at.robust < best.robust);
+        let is_overfitted = match &best {
+            Some(best) => at.is_overfitted(best),
+            None if at.can_be_reference(chance) => return Some(Watched::Reference(at)),
+            None => {
+                let settled = self.config.is_settled(row.epoch - 1);
+                let is_asked = self.config.objective.is_one_step() && settled;
+                is_asked && watch.best.is_none() && at.is_overfitted_from_the_start(chance)
             }
         };
-        if !at.is_overfitted(&best) {
+        if !is_overfitted {
             return None;
         }
         let can_return = watch.kept.is_some() && watch.roll_backs < self.config.roll_backs;
