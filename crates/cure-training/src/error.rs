@@ -96,7 +96,7 @@ pub enum TrainingError {
     },
     /// The folder already holds a run.
     #[error(
-        "`{}` already holds a run (there is `{found}`): continue it with --resume, or choose another --out",
+        "`{}` already holds a run (there is `{found}`): {remedy}, or choose another --out",
         path.display()
     )]
     Occupied {
@@ -104,6 +104,8 @@ pub enum TrainingError {
         path: PathBuf,
         /// What of a run was found there.
         found: String,
+        /// What can be done with it.
+        remedy: &'static str,
     },
     /// Another process writes to the run.
     #[error(

@@ -50,6 +50,9 @@ impl RunDirectory {
             let reason = error.to_string();
             TrainingError::Configuration { path: path.join(CONFIGURATION), reason }
         })?;
+        if is_being_written(path) {
+            lock(path)?;
+        }
         check_free(path)?;
         let is_new = !path.exists();
         std::fs::create_dir_all(path).map_err(TrainingError::io("create", path))?;
@@ -223,13 +226,16 @@ pub fn is_being_written(folder: &Path) -> bool {
 fn check_free(path: &Path) -> Result<()> {
     // An empty folder holds no checkpoint of any run.
     let is_empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut all| all.next().is_none());
-    let holds = |trace: &&&str| path.join(trace).exists() && !is_empty(&path.join(trace));
-    match TRACES.iter().find(holds) {
-        Some(found) => {
-            Err(TrainingError::Occupied { path: path.to_owned(), found: (*found).to_owned() })
-        }
-        None => Ok(()),
-    }
+    let holds = |trace: &str| path.join(trace).exists() && !is_empty(&path.join(trace));
+    let Some(found) = TRACES.iter().find(|trace| holds(trace)) else { return Ok(()) };
+    let remedy = if holds(CHECKPOINTS) {
+        "continue it with --resume"
+    } else if TRACES.iter().any(|trace| *trace != CONFIGURATION && holds(trace)) {
+        "it has no checkpoint that --resume could go on from"
+    } else {
+        "it ended before its first checkpoint, which --resume would need, so nothing is lost: delete the folder"
+    };
+    Err(TrainingError::Occupied { path: path.to_owned(), found: (*found).to_owned(), remedy })
 }
 
 /// Takes the run's lock and leaves this process's id in it for whoever comes next.

@@ -22,6 +22,7 @@ fn a_folder_that_holds_a_run_is_refused_and_left_alone() {
     assert!(matches!(error, TrainingError::Occupied { .. }), "{error}");
     let message = error.to_string();
     assert!(message.contains("--resume") && message.contains("--out"), "{message}");
+    assert!(message.contains("before its first checkpoint"), "{message}");
     assert_eq!(std::fs::read(folder.path().join("config.toml")).unwrap(), before);
     assert_eq!(std::fs::read(folder.path().join("notes.txt")).unwrap(), b"mine");
 }
@@ -31,10 +32,17 @@ fn a_second_writer_is_refused_with_the_first_ones_process() {
     let folder = tempfile::tempdir().unwrap();
     start(folder.path(), &short(), Some(1)).unwrap();
     let first = RunDirectory::resume(folder.path()).unwrap();
-    let message = RunDirectory::resume(folder.path()).unwrap_err().to_string();
-    assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
+    let again = [
+        RunDirectory::resume(folder.path()).unwrap_err(),
+        RunDirectory::create(folder.path(), &short()).unwrap_err(),
+    ];
+    for message in again.map(|error| error.to_string()) {
+        assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
+    }
     drop(first);
     RunDirectory::resume(folder.path()).unwrap();
+    let error = RunDirectory::create(folder.path(), &short()).unwrap_err();
+    assert!(error.to_string().contains("continue it with --resume"), "{error}");
 }
 
 #[test]
