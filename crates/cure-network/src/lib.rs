@@ -28,7 +28,7 @@ pub use classifier::{Classifier, Linearized};
 pub use error::{NetworkError, Result};
 pub use layout::{ParameterSpec, Role};
 pub use linearization::{Adjoint, BatchStatistics, Linearization, Tangent};
-pub use load::{LoadError, LoadOptions, Loaded, load, save};
+pub use load::{LoadError, LoadOptions, Loaded, load, normalization_of, save};
 pub use network::{Frozen, Gradients, Network, Training};
 pub use normalization::Normalization;
 pub use ranks::{Communicator, Ranks};

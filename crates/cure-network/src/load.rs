@@ -168,6 +168,16 @@ fn own_normalization(
     Ok(hint.map(|hint| Normalization { mean: hint.mean.clone(), std: hint.std.clone() }))
 }
 
+/// The normalisation that a weights file states, in its metadata or as a normalising layer; none where it states none.
+///
+/// # Errors
+/// [`LoadError`]: the file or what it states cannot be read.
+pub fn normalization_of(path: &Path) -> Result<Option<Normalization>, LoadError> {
+    let file = weights::read(path)?;
+    let canonical = weights::canonical(&file)?;
+    own_normalization(&file, &canonical, &path.display().to_string())
+}
+
 /// Writes a network as safetensors with its architecture, normalisation and provenance (a JSON
 /// text) in the metadata; atomically.
 ///

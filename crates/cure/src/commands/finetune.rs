@@ -66,6 +66,12 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     }
     if options.normalize.is_some() {
         config.normalize.clone_from(&options.normalize);
+    } else if let Some(weights) = config.weights.as_deref().filter(|file| file.is_file())
+        && options.training.is_recipe()
+        && cure_network::normalization_of(weights).input()?.is_some()
+    {
+        // A recipe's is of the file that it was made for.
+        config.normalize = None;
     }
     options.method.apply(&mut config.training)?;
     if options.preset.is_some() && config.training.objective.name() != "cure" {

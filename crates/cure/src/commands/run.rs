@@ -91,6 +91,11 @@ impl TrainingArguments {
         self.config.is_some()
     }
 
+    /// Whether a recipe of the program's is named, and not a file of somebody's.
+    pub(crate) fn is_recipe(&self) -> bool {
+        self.config.as_ref().is_some_and(|name| !name.is_file())
+    }
+
     /// As [`TrainingArguments::base`], with `preset` applied before the flags.
     pub(crate) fn base_with(
         &self,

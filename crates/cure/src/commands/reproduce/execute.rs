@@ -46,7 +46,27 @@ pub(super) fn run(plan: &Plan, out: &Path, flags: &[String], quiet: bool) -> Out
         if !quiet {
             eprintln!("[{}/{total}] {}", position + 1, step.title);
         }
+        forget_dependants(plan, position, out)?;
         take(step, out, flags)?;
+    }
+    Ok(())
+}
+
+/// What was made from an earlier result of the step at `position` is to be made anew.
+fn forget_dependants(plan: &Plan, position: usize, out: &Path) -> Outcome {
+    let mut anew = vec![plan.steps[position].id.as_str()];
+    for step in &plan.steps[position + 1..] {
+        if !step.needs.iter().any(|id| anew.contains(&id.as_str())) {
+            continue;
+        }
+        anew.push(&step.id);
+        let (marker, folder) = (marker(out, step), out.join("steps").join(&step.id));
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).failed()?;
+        }
+        if marker.is_file() {
+            std::fs::remove_file(&marker).failed()?;
+        }
     }
     Ok(())
 }
@@ -70,7 +90,15 @@ fn take(step: &Step, out: &Path, flags: &[String]) -> Outcome {
         // Killed before its first checkpoint: it has nothing to go on from.
         Kind::Training if folder.exists() => std::fs::remove_dir_all(&folder).failed()?,
         Kind::Training => {}
-        Kind::Measurement => std::fs::create_dir_all(&folder).failed()?,
+        Kind::Measurement => {
+            // What it wrote before it was killed, and would not write over.
+            for file in step.makes.iter().filter(|_| step.command[0] == "convert") {
+                if out.join(file).is_file() {
+                    std::fs::remove_file(out.join(file)).failed()?;
+                }
+            }
+            std::fs::create_dir_all(&folder).failed()?;
+        }
     }
     let log = out.join("logs").join(format!("{}.txt", step.id));
     let output = File::create(&log)
@@ -170,6 +198,7 @@ pub(super) fn shell(words: &[String]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -178,5 +207,40 @@ mod tests {
         let words = ["geometry", "--weights", "fine-tuned on DeepFool=a/b", "it's"];
         let text = shell(&words.map(str::to_owned));
         assert_eq!(text, "geometry --weights 'fine-tuned on DeepFool=a/b' 'it'\\''s'");
+    }
+
+    #[test]
+    fn what_is_made_anew_takes_its_dependants_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path();
+        let step = |id: &str, needs: &[&str]| Step {
+            id: id.into(),
+            title: String::new(),
+            kind: Kind::Measurement,
+            needs: needs.iter().map(|&id| id.to_owned()).collect(),
+            command: vec!["evaluate".into()],
+            makes: vec![super::super::plan::file(id, "results.json")],
+            minutes: 0.0,
+        };
+        let steps = vec![
+            step("original", &[]),
+            step("other", &[]),
+            step("cure", &["original"]),
+            step("attack", &["cure"]),
+        ];
+        let plan = Plan { steps };
+        for step in &plan.steps {
+            std::fs::create_dir_all(out.join("steps").join(&step.id)).unwrap();
+            std::fs::write(out.join(&step.makes[0]), "{}").unwrap();
+            let (command, program) = (step.command.clone(), PROGRAM.into());
+            write_json(&marker(out, step), &Done { command, program, seconds: 1.0 }).unwrap();
+        }
+        let are_done =
+            || plan.steps.iter().map(|step| done(out, step).is_some()).collect::<Vec<_>>();
+        forget_dependants(&plan, 1, out).unwrap();
+        assert_eq!(are_done(), [true; 4]);
+        forget_dependants(&plan, 0, out).unwrap();
+        assert_eq!(are_done(), [true, true, false, false]);
+        assert!(!out.join("steps/attack").exists() && out.join("steps/other").is_dir());
     }
 }

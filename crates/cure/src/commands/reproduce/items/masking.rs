@@ -55,12 +55,17 @@ pub(super) fn read(results: &Results<'_>) -> Outcome<Part> {
         table = table.row([Cell::from(what), Cell::from(images)]);
     }
     let share = below as f64 / n.max(1) as f64;
-    let is_suspected = found["masking"]["is_suspected"].as_bool().unwrap_or(true);
+    let says = |name: &str| found["masking"][name].as_bool().unwrap_or(true);
+    let verdict = match (says("is_suspected"), says("is_undetermined")) {
+        // Neither attack had anything to follow on too many images.
+        (false, true) => Verdict::Undecided,
+        (is_suspected, _) => Verdict::of(!is_suspected && share <= 0.1),
+    };
     let claims = vec![
         Claim::new(
             "SPSA and PGD find similar perturbations but for a few images: CURE does not mask gradients.",
             format!("SPSA alone fools {only} of {n}, and finds the smaller margin for {:.1} %", 100.0 * share),
-            Verdict::of(!is_suspected && share <= 0.1),
+            verdict,
         )
         .because("where many points are under the line, gradients mislead PGD: see cure masking"),
     ];
