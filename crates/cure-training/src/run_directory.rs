@@ -50,6 +50,7 @@ impl RunDirectory {
             let reason = error.to_string();
             TrainingError::Configuration { path: path.join(CONFIGURATION), reason }
         })?;
+        // Who writes it is more to the point than that something is there.
         if is_being_written(path) {
             lock(path)?;
         }

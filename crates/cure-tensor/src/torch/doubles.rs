@@ -20,8 +20,6 @@ struct Forms {
 }
 
 // SAFETY: as for `Values`.
-unsafe impl Send for Forms {}
-// SAFETY: as for `Values`.
 unsafe impl Sync for Forms {}
 
 /// What ATen made; where it failed, nothing, and the error is kept.

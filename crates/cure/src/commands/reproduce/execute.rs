@@ -92,10 +92,8 @@ fn take(step: &Step, out: &Path, flags: &[String]) -> Outcome {
         Kind::Training => {}
         Kind::Measurement => {
             // What it wrote before it was killed, and would not write over.
-            for file in step.makes.iter().filter(|_| step.command[0] == "convert") {
-                if out.join(file).is_file() {
-                    std::fs::remove_file(out.join(file)).failed()?;
-                }
+            if step.command.first().is_some_and(|verb| verb == "convert") && folder.exists() {
+                std::fs::remove_dir_all(&folder).failed()?;
             }
             std::fs::create_dir_all(&folder).failed()?;
         }
