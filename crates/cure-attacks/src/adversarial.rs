@@ -1,4 +1,4 @@
-use cure_tensor::Tensor;
+use cure_tensor::{Tensor, ops};
 use serde::{Deserialize, Serialize};
 
 use crate::check;
@@ -95,7 +95,7 @@ impl<'a> Goal<'a> {
         let (mut losses, mut seed) = loss.evaluate(logits, &classes)?;
         if self.targets.is_some() {
             losses.iter_mut().for_each(|loss| *loss = -*loss);
-            seed = cure_tensor::ops::scale(-1.0, seed);
+            seed = ops::scale(-1.0, seed);
         }
         Ok((losses, seed))
     }
@@ -113,8 +113,7 @@ struct Oddities {
 /// Keeps the best iterate of each sample while an attack runs, and what was odd about it.
 pub(crate) struct Search<'a> {
     goal: Goal<'a>,
-    shape: Vec<usize>,
-    images: Vec<f32>,
+    images: Tensor,
     /// Until a sample was judged once its loss is −∞.
     loss: Vec<f64>,
     solved: Vec<bool>,
@@ -126,8 +125,7 @@ impl<'a> Search<'a> {
         let n = goal.labels.len();
         Self {
             goal,
-            shape: images.shape().to_vec(),
-            images: images.host().into_owned(),
+            images: images.clone(),
             loss: vec![f64::NEG_INFINITY; n],
             solved: vec![false; n],
             odd: vec![Oddities::default(); n],
@@ -159,7 +157,7 @@ impl<'a> Search<'a> {
         loss: Loss,
     ) -> Result<Tensor> {
         let (losses, seed) = self.goal.evaluate(rows, logits, loss)?;
-        self.keep(rows, points, logits, &losses);
+        self.keep(rows, points, logits, &losses)?;
         Ok(seed)
     }
 
@@ -171,9 +169,9 @@ impl<'a> Search<'a> {
         points: &Tensor,
         logits: &Tensor,
         losses: &[f64],
-    ) {
-        let values = points.host();
-        let length = values.len() / rows.len().max(1);
+    ) -> Result<()> {
+        // Slots of the better ones, and their rows.
+        let (mut better, mut whose) = (Vec::new(), Vec::new());
         for (slot, (&row, prediction)) in rows.iter().zip(check::predictions(logits)).enumerate() {
             let finite = prediction.is_some();
             self.odd[row].non_finite_logits |= !finite;
@@ -181,15 +179,30 @@ impl<'a> Search<'a> {
             let loss = if finite { losses[slot] } else { f64::INFINITY };
             if (solved, loss) > (self.solved[row], self.loss[row]) {
                 (self.solved[row], self.loss[row]) = (solved, loss);
-                self.images[row * length..(row + 1) * length]
-                    .copy_from_slice(&values[slot * length..(slot + 1) * length]);
+                better.push(slot);
+                whose.push(row);
             }
         }
+        if better.is_empty() {
+            return Ok(());
+        }
+        // Where the images are: a device need not wait for a copy to the host.
+        let points = match better.len() == rows.len() {
+            true => points.clone(),
+            false => ops::select(points, &better)?,
+        };
+        let images = std::mem::replace(&mut self.images, Tensor::zeros(&[0]));
+        self.images = ops::replace_rows(images, &whose, &points)?;
+        Ok(())
     }
 
     /// Notes the gradients of the samples `rows`; tells which of them point somewhere. (One that
     /// does not leaves its iterate where it is, for good.)
-    pub(crate) fn note_gradients(&mut self, rows: &[usize], gradients: &Tensor) -> Vec<bool> {
+    pub(crate) fn note_gradients(
+        &mut self,
+        rows: &[usize],
+        gradients: &Tensor,
+    ) -> Result<Vec<bool>> {
         note_gradients(&mut self.odd, rows, gradients)
     }
 
@@ -204,9 +217,8 @@ impl<'a> Search<'a> {
     }
 
     pub(crate) fn finish(self, forward: u64, backward: u64) -> Result<Adversarial> {
-        let images = Tensor::new(&self.shape, self.images)?;
         Ok(finish(
-            images,
+            self.images,
             self.solved,
             self.loss,
             self.goal.targets,
@@ -268,7 +280,11 @@ impl<'a> Nearest<'a> {
     }
 
     /// As [`Search::note_gradients`].
-    pub(crate) fn note_gradients(&mut self, rows: &[usize], gradients: &Tensor) -> Vec<bool> {
+    pub(crate) fn note_gradients(
+        &mut self,
+        rows: &[usize],
+        gradients: &Tensor,
+    ) -> Result<Vec<bool>> {
         note_gradients(&mut self.odd, rows, gradients)
     }
 
@@ -280,19 +296,15 @@ impl<'a> Nearest<'a> {
     }
 }
 
-fn note_gradients(odd: &mut [Oddities], rows: &[usize], gradients: &Tensor) -> Vec<bool> {
-    let values = gradients.host();
-    let length = values.len() / rows.len().max(1);
-    let note = |(slot, &row): (usize, &usize)| {
-        let gradient = &values[slot * length..(slot + 1) * length];
-        let finite = gradient.iter().all(|value| value.is_finite());
-        let zero = gradient.iter().all(|&value| value == 0.0);
+fn note_gradients(odd: &mut [Oddities], rows: &[usize], gradients: &Tensor) -> Result<Vec<bool>> {
+    let note = |(&row, largest): (&usize, f64)| {
+        let (finite, zero) = (largest.is_finite(), largest == 0.0);
         odd[row].non_finite_gradient |= !finite;
         odd[row].zero_gradient |= zero;
         odd[row].had_direction |= finite && !zero;
         finite && !zero
     };
-    rows.iter().enumerate().map(note).collect()
+    Ok(rows.iter().zip(ops::sample_linf(gradients)?).map(note).collect())
 }
 
 fn finish(

@@ -61,7 +61,7 @@ impl Boundaries {
             }
             let gradients = network.pullback(&Tensor::new(logits.shape(), seed)?)?;
             let gradients = restrict(region, rows, gradients)?;
-            let directed = found.note_gradients(rows, &gradients);
+            let directed = found.note_gradients(rows, &gradients)?;
             let gradients = gradients.host();
             boundaries.normals.resize(gradients.len(), 0.0);
             let length = gradients.len() / n.max(1);

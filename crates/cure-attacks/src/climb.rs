@@ -83,6 +83,7 @@ impl Climb {
         // Finite: a step is a share of it.
         let epsilon = self.epsilon.map_or(f64::MAX, Epsilon::value);
         if self.norm == Norm::Linf {
+            // What Ball::step does too, without images on the host.
             return Ok(ops::sign_step(points, images, gradients, self.step.value(), epsilon)?);
         }
         let (centers, count) = (images.host(), images.shape().first().copied().unwrap_or(0));
@@ -93,7 +94,8 @@ impl Climb {
             length: centers.len() / count.max(1),
             region: None,
         };
-        ball.step(&(0..count).collect::<Vec<_>>(), points, gradients, self.step.value())
+        let rows: Vec<usize> = (0..count).collect();
+        ball.step(&rows, [points, images, gradients], self.step.value())
     }
 
     /// The last point of a climb: all samples take all steps, and nothing is asked of the point where

@@ -157,7 +157,7 @@ pub fn ddn(
         forward += rows.len() as u64;
         backward += rows.len() as u64;
 
-        let directed = nearest.note_gradients(&rows, &gradients);
+        let directed = nearest.note_gradients(&rows, &gradients)?;
         // An image that is misclassified as it is cannot be improved on.
         let keep: Vec<usize> = (0..rows.len())
             .filter(|&slot| directed[slot] && nearest.distance(rows[slot]) > 0.0)

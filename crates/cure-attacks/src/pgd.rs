@@ -267,6 +267,7 @@ pub fn pgd(
                 ball.random_start(&rows, images.shape(), streams, restart, start == Start::Sphere)?
             }
         };
+        let mut centres = some(&images, &rows, labels.len())?;
         let mut velocity: Option<Tensor> = None;
         for step in 0..options.steps {
             if rows.is_empty() {
@@ -285,21 +286,23 @@ pub fn pgd(
             // ∇ℓ = Jᵀ ∂ℓ/∂logits; for the cross-entropy Jᵀ(p − y)
             let gradients = restrict(region, &rows, network.pullback(&residual)?)?;
             backward += rows.len() as u64;
-            let directed = search.note_gradients(&rows, &gradients);
+            let directed = search.note_gradients(&rows, &gradients)?;
             let keep: Vec<usize> = (0..rows.len())
                 .filter(|&slot| {
                     directed[slot] && !(options.early_stop && search.is_solved(rows[slot]))
                 })
                 .collect();
+            let all = rows.len();
             rows = keep.iter().map(|&slot| rows[slot]).collect();
-            let mut direction = ops::select(&gradients, &keep)?;
+            let mut direction = some(&gradients, &keep, all)?;
             if options.momentum > 0.0 {
-                let before = velocity.map(|velocity| ops::select(&velocity, &keep)).transpose()?;
+                let before = velocity.map(|velocity| some(&velocity, &keep, all)).transpose()?;
                 direction = accelerated(direction, before, options.momentum)?;
                 velocity = Some(direction.clone());
             }
-            let from = ops::select(&points, &keep)?;
-            points = ball.step(&rows, &from, &direction, options.step.value())?;
+            let from = some(&points, &keep, all)?;
+            centres = some(&centres, &keep, all)?;
+            points = ball.step(&rows, [&from, &centres, &direction], options.step.value())?;
         }
         if !rows.is_empty() {
             let logits = check::logits_of(classifier, &points)?;
@@ -309,6 +312,14 @@ pub fn pgd(
         }
     }
     Ok(Adversarial { late_gain: late.finish(), ..search.finish(forward, backward)? })
+}
+
+/// Some of the rows of a tensor that has `all`; no copy where it is all of them in their order.
+fn some(x: &Tensor, rows: &[usize], all: usize) -> Result<Tensor> {
+    match rows.len() == all {
+        true => Ok(x.clone()),
+        false => Ok(ops::select(x, rows)?),
+    }
 }
 
 /// g/‖g‖₁ + μ·before.

@@ -69,6 +69,15 @@ proptest! {
         for [i, j, k, l] in indices([rows.len(), c, h, w]) {
             prop_assert_eq!(at(&selected, [i, j, k, l]), at(&x, [rows[i], j, k, l]));
         }
+        // Every other row, from the end, and the rest as it was.
+        let places: Vec<usize> = (0..n).rev().step_by(2).collect();
+        let others = ops::select(&selected, &(0..places.len()).collect::<Vec<_>>()).unwrap();
+        let replaced = ops::replace_rows(x.clone(), &places, &others).unwrap();
+        for [i, j, k, l] in indices(shape) {
+            let from = places.iter().position(|&place| place == i);
+            let expected = from.map_or(at(&x, [i, j, k, l]), |row| at(&others, [row, j, k, l]));
+            prop_assert_eq!(at(&replaced, [i, j, k, l]), expected);
+        }
         let joined = ops::concatenate(&[&x, &selected]).unwrap();
         let first: Vec<usize> = (0..n).collect();
         let rest: Vec<usize> = (n..3 * n).collect();
@@ -310,12 +319,16 @@ fn refusals_name_the_shapes() {
         ops::channel_combination(&[(&a, &Numbers::full(2, 0.0))], Some(&three)).unwrap_err(),
         ops::softmax_covariance(&a, &b).unwrap_err(),
         ops::concatenate(&[&a, &b]).unwrap_err(),
+        ops::replace_rows(a.clone(), &[0, 1, 1], &b).unwrap_err(),
+        ops::replace_rows(a.clone(), &[0], &a).unwrap_err(),
         ops::scale_samples(&a, &[1.0]).unwrap_err(),
         ops::flatten(&a).unwrap_err(),
     ] {
         assert!(error.to_string().contains("expected shape"), "{error}");
     }
     let error = ops::select(&a, &[0, 2]).unwrap_err().to_string();
+    assert!(error.contains("position is 2") && error.contains("0..2"), "{error}");
+    let error = ops::replace_rows(a.clone(), &[0, 2], &a).unwrap_err().to_string();
     assert!(error.contains("position is 2") && error.contains("0..2"), "{error}");
     let error = ops::cross_entropy(&a, &[0, 3]).unwrap_err().to_string();
     assert!(error.contains("label is 3") && error.contains("0..3"), "{error}");

@@ -144,7 +144,7 @@ impl Ascent<'_> {
             let (losses, seed) = objective.evaluate(&rows, &logits, self.labels)?;
             // As in AutoAttack the last of several looks decides.
             if last || pass + 1 == self.eot {
-                search.keep(&rows, &points, &logits, &losses);
+                search.keep(&rows, &points, &logits, &losses)?;
                 climbers.iter_mut().zip(losses).for_each(|(climber, loss)| climber.at.loss = loss);
             }
             let is_done = |&row: &usize| self.eot == 1 && search.is_solved(row);
@@ -161,7 +161,7 @@ impl Ascent<'_> {
             }
         }
         if let Some(gradients) = sum {
-            let directed = search.note_gradients(&rows, &gradients);
+            let directed = search.note_gradients(&rows, &gradients)?;
             let gradients = gradients.host();
             let gradients = gradients.chunks_exact(self.length());
             for ((climber, gradient), directed) in climbers.iter_mut().zip(gradients).zip(directed)

@@ -169,7 +169,7 @@ pub fn apgd_targeted(
         if target == 0 {
             let rows = search.unsolved();
             let (losses, _) = objective.evaluate(&rows, &logits, labels)?;
-            search.keep(&rows, &images, &logits, &losses);
+            search.keep(&rows, &images, &logits, &losses)?;
         }
         for restart in 0..options.restarts {
             let rows = search.unsolved();

@@ -1,6 +1,6 @@
 //! Steps up a loss that end in the ball.
 
-use cure_tensor::Tensor;
+use cure_tensor::{Tensor, ops};
 
 use super::{Ball, inverse};
 use crate::epsilon::Norm;
@@ -32,14 +32,17 @@ impl Ball<'_> {
     /// along sign(g) in ℓ∞ (sign(0) = 0), along g/‖g‖ in ℓ2 and ℓ1.
     ///
     /// # Shapes
-    /// `points`, `gradients`: `[rows, C, H, W]`; gradients finite and not zero.
+    /// `points`, `centers`, which are those of `rows`, and `gradients`: `[rows, C, H, W]`; gradients finite and not zero.
     pub(crate) fn step(
         &self,
         rows: &[usize],
-        points: &Tensor,
-        gradients: &Tensor,
+        [points, centers, gradients]: [&Tensor; 3],
         step: f64,
     ) -> Result<Tensor> {
+        if self.norm == Norm::Linf && self.region.is_none() {
+            // The same arithmetic, where the tensors are: a device has no need of the host.
+            return Ok(ops::sign_step(points, centers, gradients, step, self.epsilon)?);
+        }
         let (from, gradients) = (points.host(), gradients.host());
         let values = self.place(rows, |slot, center, perturbation| {
             let range = slot * self.length..(slot + 1) * self.length;

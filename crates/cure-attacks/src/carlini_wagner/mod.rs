@@ -182,7 +182,7 @@ impl Run<'_> {
                 ops::select(&restrict(region, &rows, network.pullback(&seed)?)?, &active)?
             };
             let active_rows: Vec<usize> = active.iter().map(|&slot| rows[slot]).collect();
-            let directed = self.nearest.note_gradients(&active_rows, &pulled);
+            let directed = self.nearest.note_gradients(&active_rows, &pulled)?;
             let pulled = pulled.host();
             let mut stuck = vec![false; rows.len()];
             for (index, &slot) in active.iter().enumerate() {

@@ -160,7 +160,7 @@ impl<'a> Probes<'a> {
                 let found = ops::select(points, &[place])?;
                 if self.ball.contains(owners[place], &found.host()) {
                     let logits = ops::select(logits, &[place])?;
-                    search.keep(&[owners[place]], &found, &logits, &[losses[place]]);
+                    search.keep(&[owners[place]], &found, &logits, &[losses[place]])?;
                 }
             }
         }

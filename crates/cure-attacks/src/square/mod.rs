@@ -180,7 +180,7 @@ pub fn square(
         let logits = check::logits_of(classifier, points)?;
         let labels: Vec<usize> = rows.iter().map(|&row| labels[row]).collect();
         let (margins, _) = Loss::Margin.evaluate(&logits, &labels)?;
-        search.keep(rows, points, &logits, &margins);
+        search.keep(rows, points, &logits, &margins)?;
         Ok(margins)
     };
     for restart in 0..options.restarts {

@@ -115,6 +115,38 @@ pub fn select(x: &Tensor, positions: &[usize]) -> Result<Tensor> {
     Ok(Tensor::trusted(&shape, output))
 }
 
+/// A sample-major tensor with the rows at `positions` replaced by those of `rows`, in that order; of a position that is
+/// there twice, by either.
+///
+/// # Errors
+/// If a position is past the last row, or `rows` are not as many or not of the same shape.
+pub fn replace_rows(x: Tensor, positions: &[usize], rows: &Tensor) -> Result<Tensor> {
+    let _running = crate::meter::operation("replace_rows");
+    let [count, rest @ ..] = x.shape() else {
+        return Err(TensorError::shape("replace_rows", "[N, …]", x.shape()));
+    };
+    if rows.shape().first() != Some(&positions.len()) || rows.shape()[1..] != *rest {
+        let expected = format!("[{}, {rest:?}]", positions.len());
+        return Err(TensorError::shape("replace_rows", expected, rows.shape()));
+    }
+    if let Some(position) = positions.iter().find(|&&position| position >= *count) {
+        return Err(TensorError::Argument {
+            operation: "replace_rows",
+            argument: "position",
+            value: position.to_string(),
+            accepted: format!("0..{count}"),
+        });
+    }
+    on_torch!(replace_rows(&x, positions, rows));
+    let length: usize = rest.iter().product();
+    let (shape, from) = (x.shape().to_vec(), rows.cpu());
+    let mut output = x.into_buffer();
+    for (row, &position) in positions.iter().enumerate() {
+        output[position * length..][..length].copy_from_slice(&from[row * length..][..length]);
+    }
+    Ok(Tensor::trusted(&shape, output))
+}
+
 /// The rows of several sample-major tensors, one after the other.
 ///
 /// # Errors

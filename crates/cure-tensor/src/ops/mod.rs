@@ -45,7 +45,9 @@ pub use convolution::{
     Epilogue, Kernel, Window, convolution, convolution_input_gradient, convolution_weight_gradient,
 };
 pub use elementwise::{add, axpy, clamp, map, scale, subtract, zip_map};
-pub use layout::{channel_major, concatenate, flatten, sample_major, select, unflatten};
+pub use layout::{
+    channel_major, concatenate, flatten, replace_rows, sample_major, select, unflatten,
+};
 pub(crate) use machine::vectorised;
 pub use machine::{Vectors, takes_plain_sums, use_plain_sums, use_vectors};
 pub use parallel::alone;

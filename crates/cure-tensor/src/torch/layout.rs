@@ -31,6 +31,14 @@ pub(crate) fn select(x: &Tensor, positions: &[usize]) -> Result<Tensor> {
     made("select", found())
 }
 
+pub(crate) fn replace_rows(x: &Tensor, positions: &[usize], rows: &Tensor) -> Result<Tensor> {
+    let found = || {
+        let positions: Vec<i64> = positions.iter().map(|&position| position as i64).collect();
+        x.torch()?.f_index_copy(0, &upload(&positions)?, &rows.torch()?)
+    };
+    made("replace_rows", found())
+}
+
 pub(crate) fn concatenate(parts: &[&Tensor]) -> Result<Tensor> {
     let found = || {
         let parts = parts.iter().map(|part| part.torch()).collect::<super::Made<Vec<_>>>()?;

@@ -32,12 +32,13 @@ pub(crate) fn sample_l1(x: &Tensor) -> Result<Vec<f64>> {
 
 pub(crate) fn sample_linf(x: &Tensor) -> Result<Vec<f64>> {
     let found = || {
-        let x = double(x)?.f_abs()?;
-        match inner(x.dim()).as_slice() {
-            [] => Ok(x),
+        let x = x.torch()?.f_abs()?;
+        let largest = match inner(x.dim()).as_slice() {
+            [] => x,
             // The largest entry is NaN where one is.
-            dimensions => x.f_amax(dimensions, false),
-        }
+            dimensions => x.f_amax(dimensions, false)?,
+        };
+        largest.f_to_kind(Kind::Double)
     };
     read("sample_linf", found())
 }
