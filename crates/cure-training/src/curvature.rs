@@ -59,6 +59,37 @@ pub struct Curvature {
     pub frobenius: f64,
     /// ‖Hz‖ for z = sign(∇ℓ)/‖sign(∇ℓ)‖₂.
     pub gradient_sign: f64,
+    /// The standard error of [`frobenius`](Self::frobenius) over the images; none of one image, and in runs
+    /// of before it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frobenius_error: Option<f64>,
+    /// That of [`gradient_sign`](Self::gradient_sign).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_sign_error: Option<f64>,
+}
+
+/// Sums over images that ranks can add up.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    values: f64,
+    squares: f64,
+}
+
+impl Sums {
+    fn add(&mut self, value: f64) {
+        self.values += value;
+        self.squares += value * value;
+    }
+
+    fn mean(&self, n: usize) -> f64 {
+        self.values / n.max(1) as f64
+    }
+
+    /// The standard error of the mean.
+    fn error(&self, n: usize) -> Option<f64> {
+        let deviations = (self.squares - self.values * self.mean(n)).max(0.0);
+        (n > 1).then(|| (deviations / (n - 1) as f64 / n as f64).sqrt())
+    }
 }
 
 /// Measures the curvature of `samples`' losses by the paper's finite difference, Hz ≈ (∇ℓ(x + hz) −
@@ -85,7 +116,7 @@ pub(crate) fn measure(
     let total = own.len().div_ceil(BATCH) * (options.draws + 1);
     let mut done = 0;
     let mut stopped = false;
-    let (mut frobenius, mut gradient_sign) = (0.0, 0.0);
+    let (mut frobenius, mut gradient_sign) = (Sums::default(), Sums::default());
     'samples: for part in own.chunks(BATCH) {
         let batch = samples.batch(part)?;
         let mut squares = vec![0.0; part.len()];
@@ -100,22 +131,30 @@ pub(crate) fn measure(
             let (terms, ..) = regularizer(direction, network, images, labels, options.h, &streams)?;
             let norms = terms.values.iter().map(|difference| difference / options.h);
             if draw == 0 {
-                gradient_sign += norms.sum::<f64>();
+                norms.for_each(|norm| gradient_sign.add(norm));
             } else {
                 squares.iter_mut().zip(norms).for_each(|(sum, norm)| *sum += norm * norm);
             }
             done += 1;
         }
         let mean = |sum: &f64| (dimension as f64 * sum / options.draws as f64).sqrt();
-        frobenius += squares.iter().map(mean).sum::<f64>();
+        squares.iter().map(mean).for_each(|norm| frobenius.add(norm));
     }
     if ranks.any(stopped) {
         return Ok(None);
     }
-    let mut sums = [frobenius, gradient_sign];
+    let mut sums =
+        [frobenius.values, frobenius.squares, gradient_sign.values, gradient_sign.squares];
     ranks.sum(&mut sums);
-    let [frobenius, gradient_sign] = sums.map(|sum| sum / positions.len().max(1) as f64);
-    Ok(Some(Curvature { frobenius, gradient_sign }))
+    let [frobenius, gradient_sign] =
+        [[sums[0], sums[1]], [sums[2], sums[3]]].map(|[values, squares]| Sums { values, squares });
+    let n = positions.len();
+    Ok(Some(Curvature {
+        frobenius: frobenius.mean(n),
+        gradient_sign: gradient_sign.mean(n),
+        frobenius_error: frobenius.error(n),
+        gradient_sign_error: gradient_sign.error(n),
+    }))
 }
 
 #[cfg(test)]
@@ -154,10 +193,21 @@ mod tests {
         let loss = ops::cross_entropy(pass.logits(), &batch.labels).unwrap();
         let z = ops::direction_of_sign(&pass.pullback(&loss.residual).unwrap()).unwrap();
         let along = pass.hessian_vector(&batch.labels, &z).unwrap();
-        let exact = ops::sample_l2(&along).unwrap().iter().sum::<f64>() / 4.0;
+        let norms = ops::sample_l2(&along).unwrap();
+        let exact = norms.iter().sum::<f64>() / 4.0;
         assert!((found.gradient_sign / exact - 1.0).abs() < 0.02, "{found:?}, {exact}");
+        let deviations: f64 = norms.iter().map(|norm| (norm - exact).powi(2)).sum();
+        let error = (deviations / 3.0 / 4.0).sqrt();
+        assert!(
+            (found.gradient_sign_error.unwrap() / error - 1.0).abs() < 0.05,
+            "{found:?}, {error}"
+        );
+        let options = CurvatureOptions { samples: 1, draws: 1, ..options };
+        let one = measure(&network, &digits, &options, 0, &Ranks::alone(), |_, _| true);
+        assert_eq!(one.unwrap().unwrap().frobenius_error, None);
 
         // The same whenever it is asked, and not at all for who asks to stop.
+        let options = CurvatureOptions { samples: 4, draws: 800, ..options };
         let again =
             measure(&network, &digits, &options, 0, &Ranks::alone(), |_, _| true).unwrap().unwrap();
         assert_eq!(again, found);

@@ -64,7 +64,11 @@ impl Measured {
     /// How this one stands to another. Intervals that do not touch are a stricter test than one at 5 % would be, and one
     /// that a reader can repeat by eye.
     pub(crate) fn against(self, other: Self) -> Change {
-        if self.ci95[0] > other.ci95[1] {
+        // A mean of one value has no interval.
+        let is_single = |of: Self| of.n < 2 && of.ci95[0] == of.ci95[1];
+        if is_single(self) || is_single(other) {
+            Change::Unclear
+        } else if self.ci95[0] > other.ci95[1] {
             Change::Higher
         } else if self.ci95[1] < other.ci95[0] {
             Change::Lower
@@ -102,6 +106,9 @@ mod tests {
         assert_eq!(measured(0.2, 0.1).against(measured(0.5, 0.1)), Change::Lower);
         assert_eq!(measured(0.5, 0.1).against(measured(0.2, 0.1)), Change::Higher);
         assert_eq!(measured(0.2, 0.1).against(measured(0.35, 0.1)), Change::Unclear);
+        let single = Measured { n: 1, ..measured(0.2, 0.0) };
+        assert_eq!(single.against(measured(0.5, 0.1)), Change::Unclear);
+        assert_eq!(measured(0.5, 0.1).against(single), Change::Unclear);
     }
 
     #[test]

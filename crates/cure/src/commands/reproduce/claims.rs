@@ -38,6 +38,15 @@ impl Verdict {
         if agrees { Self::Agrees } else { Self::Differs }
     }
 
+    /// Of a statement about both, what the two of them leave.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Differs, _) | (_, Self::Differs) => Self::Differs,
+            (Self::Undecided, _) | (_, Self::Undecided) => Self::Undecided,
+            _ => Self::Agrees,
+        }
+    }
+
     /// Whether one number is below another.
     pub(super) fn below(low: Measured, high: Measured) -> Self {
         match low.against(high) {

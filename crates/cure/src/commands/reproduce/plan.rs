@@ -141,9 +141,9 @@ impl Plan {
         }
         command.extend(words(&["--seed", &setting.seed.to_string()]));
         command.extend(words(&["--journal", &file(&id, "journal.jsonl")]));
-        command.extend(words(&["--json", &file(&id, RESULTS)]));
+        command.extend(words(&["--json", &file(&id, RESULTS), "--csv", &file(&id, ROWS)]));
         let title = format!("{network}: {what}, {images} images");
-        self.measurement(id, title, vec![network], command, &[RESULTS], minutes)
+        self.measurement(id, title, vec![network], command, &[RESULTS, ROWS], minutes)
     }
 
     /// `cure geometry` of some networks; `label` tells apart measurements of one kind.
@@ -171,8 +171,8 @@ impl Plan {
         command.extend(words(&["--seed", &setting.seed.to_string(), "--out", &folder(&id)]));
         let title =
             format!("{}: {what} of {} networks", setting.subject_name(subject), roles.len());
-        let json = format!("{what}.json");
-        self.measurement(id, title, needs, command, &[&json], minutes)
+        let [json, rows] = [format!("{what}.json"), format!("{what}-samples.csv")];
+        self.measurement(id, title, needs, command, &[&json, &rows], minutes)
     }
 
     /// Minutes of what is asked for.
@@ -185,6 +185,8 @@ impl Plan {
 pub(super) const WEIGHTS: &str = "weights.safetensors";
 /// What an evaluation writes.
 pub(super) const RESULTS: &str = "results.json";
+/// And of each image.
+pub(super) const ROWS: &str = "results.csv";
 
 pub(super) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()

@@ -106,17 +106,19 @@ impl Study for Surfaces {
     fn report(&self, found: &Found<'_, Row>) -> Outcome<Report> {
         let mut text = Table::new(
             format!("Loss surfaces ({})", found.manifest.images()),
-            ["network", "n", "distance along r", "largest ℓ shown"],
+            ["network", "n", "distance along r", "largest ℓ shown", "farthest from its tangent"],
         );
         let mut summaries = Vec::new();
         for network in &found.networks {
             let distance = network.mean(|row| Some(row.distance));
             let most = network.mean(|row| row.range().map(|(_, most)| most));
-            let cells = [shown(distance), shown(most)];
+            let bend = network.mean(|row| row.deviation(&self.cut.axis()));
+            let cells = [shown(distance), shown(most), shown(bend)];
             let head = [Cell::from(network.facts.name.as_str()), network.measured().into()];
             text = text.row(head.into_iter().chain(cells));
             summaries.push(json!({
                 "measured": network.measured(), "distance": distance, "largest_loss": most,
+                "deviation": bend,
             }));
         }
         let mut figures = Vec::new();
@@ -130,7 +132,8 @@ impl Study for Surfaces {
         }
         let mut details = Map::new();
         details.insert("axis".into(), json!(self.cut.axis()));
-        let columns = ["distance", "least", "largest", "missing", "outside"];
+        let axis = self.cut.axis();
+        let columns = ["distance", "least", "largest", "deviation", "missing", "outside"];
         Ok(Report {
             figures,
             samples: found.table(columns, |row| {
@@ -140,6 +143,7 @@ impl Study for Surfaces {
                     exact(Some(row.distance)),
                     exact(range.map(|(least, _)| least)),
                     exact(range.map(|(_, most)| most)),
+                    exact(row.deviation(&axis)),
                     missing.into(),
                     row.outside.into(),
                 ]]
@@ -229,6 +233,24 @@ impl Surfaces {
 }
 
 impl Row {
+    /// How far the loss goes from its tangent plane at the image, where in the section it goes farthest: the
+    /// measure of local linearity of Qin et al., *Adversarial robustness through local linearization*, 2019,
+    /// eq. (5), here in a plane. The tangent is that of the points beside the image; without one there, nothing.
+    fn deviation(&self, axis: &[f64]) -> Option<f64> {
+        let middle = axis.iter().position(|&at| at == 0.0)?;
+        let loss = |v: usize, r: usize| *self.losses.get(v * axis.len() + r)?;
+        let (before, after) = (middle.checked_sub(1)?, middle + 1);
+        let apart = axis.get(after)? - axis[before];
+        let here = loss(middle, middle)?;
+        let along_r = (loss(middle, after)? - loss(middle, before)?) / apart;
+        let along_v = (loss(after, middle)? - loss(before, middle)?) / apart;
+        let off = |v: usize, r: usize| {
+            Some((loss(v, r)? - here - along_r * axis[r] - along_v * axis[v]).abs())
+        };
+        let places = (0..axis.len()).flat_map(|v| (0..axis.len()).map(move |r| (v, r)));
+        places.filter_map(|(v, r)| off(v, r)).reduce(f64::max)
+    }
+
     /// The least and the largest loss.
     fn range(&self) -> Option<(f64, f64)> {
         let mut finite = self.losses.iter().flatten().copied();
@@ -243,4 +265,26 @@ fn rows_of<'r>(found: &'r Found<'_, Row>, sample: usize) -> Shown<'r> {
         Measured::LeftOut(_) => None,
     };
     found.networks.iter().filter_map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Row;
+
+    #[test]
+    fn a_plane_has_no_deviation_and_a_bowl_its_height() {
+        let axis = [-2.0, -1.0, 0.0, 1.0, 2.0];
+        let row = |loss: fn(f64, f64) -> f64| Row {
+            distance: 1.0,
+            losses: axis.iter().flat_map(|&v| axis.map(|r| Some(loss(r, v)))).collect(),
+            outside: 0,
+        };
+        assert!(row(|r, v| 3.0 + 2.0 * r - v).deviation(&axis).is_some_and(|found| found < 1e-12));
+        let bowl = row(|r, v| 2.0 * r + r * r + 3.0 * v * v);
+        assert!(bowl.deviation(&axis).is_some_and(|found| (found - 16.0).abs() < 1e-12));
+        assert_eq!(bowl.deviation(&[-1.0, 1.0]), None);
+        let mut hole = row(|r, v| r * v);
+        hole.losses[12] = None;
+        assert_eq!(hole.deviation(&axis), None);
+    }
 }

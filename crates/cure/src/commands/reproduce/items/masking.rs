@@ -1,13 +1,16 @@
 //! Fig. 7: whether gradients hide something.
 
+use cure_attacks::wilson95;
 use cure_report::{Cell, Figure, Table};
 
 use super::{Part, Results, lacks};
 use crate::commands::reproduce::claims::{Claim, Verdict};
-
 use crate::commands::reproduce::plan::{Plan, RESULTS, WEIGHTS, file, folder, words};
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::{Blame, Outcome};
+
+/// "But for a few": the share of images up to which that is said.
+const FEW: f64 = 0.1;
 
 pub(super) fn plan(setting: &Setting, plan: &mut Plan) -> Vec<String> {
     let sizes = setting.scale.sizes();
@@ -56,15 +59,24 @@ pub(super) fn read(results: &Results<'_>) -> Outcome<Part> {
     }
     let share = below as f64 / n.max(1) as f64;
     let says = |name: &str| found["masking"][name].as_bool().unwrap_or(true);
+    let [low, high] = wilson95(below as usize, n as usize);
     let verdict = match (says("is_suspected"), says("is_undetermined")) {
         // Neither attack had anything to follow on too many images.
         (false, true) => Verdict::Undecided,
-        (is_suspected, _) => Verdict::of(!is_suspected && share <= 0.1),
+        (true, _) => Verdict::Differs,
+        (false, false) if high <= FEW => Verdict::Agrees,
+        (false, false) if low > FEW => Verdict::Differs,
+        (false, false) => Verdict::Undecided,
     };
     let claims = vec![
         Claim::new(
             "SPSA and PGD find similar perturbations but for a few images: CURE does not mask gradients.",
-            format!("SPSA alone fools {only} of {n}, and finds the smaller margin for {:.1} %", 100.0 * share),
+            format!(
+                "SPSA alone fools {only} of {n}, and finds the smaller margin for {:.1} % ({:.1}–{:.1})",
+                100.0 * share,
+                100.0 * low,
+                100.0 * high
+            ),
             verdict,
         )
         .because("where many points are under the line, gradients mislead PGD: see cure masking"),

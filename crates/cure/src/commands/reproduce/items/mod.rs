@@ -5,21 +5,23 @@ mod curves;
 mod evolution;
 mod gallery;
 mod masking;
+mod paired;
 mod profiles;
+mod results;
 mod sections;
+mod stronger;
 mod tables;
 mod theory;
 
-use std::path::Path;
-
 use cure_report::{Figure, Table};
-use serde_json::Value;
 
 use super::claims::Claim;
-use super::plan::{Plan, file};
+use super::plan::Plan;
 use super::scale::{Setting, Subject};
-use crate::failure::{Blame, Failure, Outcome};
-use crate::measured::Measured;
+use crate::failure::Outcome;
+use results::lacks;
+
+pub(super) use results::Results;
 
 /// A table or figure.
 pub(super) struct Item {
@@ -44,14 +46,6 @@ pub(super) struct Part {
     pub(super) tables: Vec<Table>,
     pub(super) figures: Vec<Figure>,
     pub(super) claims: Vec<Claim>,
-}
-
-/// The files of an item's steps.
-pub(super) struct Results<'a> {
-    pub(super) out: &'a Path,
-    pub(super) setting: &'a Setting,
-    /// Its own steps, in the order in which its plan named them.
-    pub(super) steps: &'a [String],
 }
 
 /// Which data an item is about.
@@ -153,8 +147,8 @@ pub(super) const ITEMS: &[Item] = &[
         "Stronger attacks on CURE's network",
         "section 4",
         CIFAR10,
-        tables::plan_stronger,
-        tables::read_stronger
+        stronger::plan,
+        stronger::read
     ),
     item!("fig7", "Fig. 7: SPSA against PGD", "section 4", CIFAR10, masking::plan, masking::read),
     item!(
@@ -235,71 +229,5 @@ impl Item {
     /// Why there is nothing of it.
     pub(super) fn want(&self, setting: &Setting) -> Option<String> {
         (self.subject)(setting).and_then(|subject| setting.want(subject))
-    }
-}
-
-impl Results<'_> {
-    /// A step's file.
-    fn json(&self, step: &str, name: &str) -> Outcome<Value> {
-        let path = self.out.join(file(step, name));
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
-        serde_json::from_str(&text)
-            .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
-    }
-
-    /// The measurements of geometry of a step, whose file is called after them.
-    fn geometry(&self, step: &str, what: &str) -> Outcome<Geometry> {
-        let found = self.json(step, &format!("{what}.json"))?;
-        Ok(Geometry { step: step.to_owned(), found })
-    }
-
-    /// Clean accuracy, then that under each attack, of an evaluation.
-    fn accuracies(&self, step: &str) -> Outcome<Vec<Measured>> {
-        let found = self.json(step, super::plan::RESULTS)?;
-        let attacks = found["attacks"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let read = |value| Measured::read(value).ok_or_else(|| lacks(step));
-        std::iter::once(&found["clean"]).chain(attacks).map(read).collect()
-    }
-}
-
-fn lacks(step: &str) -> Failure {
-    Failure::Failed(format!(
-        "the results of step {step} lack a number; delete its folder and start again"
-    ))
-}
-
-/// What `cure geometry` wrote.
-struct Geometry {
-    step: String,
-    found: Value,
-}
-
-impl Geometry {
-    /// A mean over images of each network, none where no image has it.
-    fn means(&self, path: &str) -> Vec<Option<Measured>> {
-        let networks = self.found["networks"].as_array().map(Vec::as_slice).unwrap_or_default();
-        networks.iter().map(|network| Measured::read(network["summary"].pointer(path)?)).collect()
-    }
-
-    /// Medians likewise.
-    fn medians(&self, path: &str) -> Vec<Option<f64>> {
-        let networks = self.found["networks"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let median = |network: &Value| network["summary"].pointer(path)?.get("median")?.as_f64();
-        networks.iter().map(median).collect()
-    }
-
-    /// Its figures.
-    fn figures(&self, out: &Path, keep: impl Fn(&str) -> bool) -> Outcome<Vec<Figure>> {
-        let figures = self.found["figures"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut drawn = Vec::new();
-        for figure in figures {
-            let text = |name: &str| figure[name].as_str().unwrap_or_default();
-            if keep(text("file")) {
-                let stem = out.join(file(&self.step, text("file")));
-                drawn.push(Figure::read(&stem, text("title"), text("caption")).failed()?);
-            }
-        }
-        Ok(drawn)
     }
 }

@@ -9,6 +9,8 @@ use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::Outcome;
 use crate::measured::short;
 
+const COUNTED: &str = "the verdict counts images, and an image that was classified with certainty had hardly any loss to bend; where \
+     few images have most of the curvature, flattening them shows in the means above and not in the count";
 const NETWORKS: [Role; 3] = [Role::Original, Role::DeepFool, Role::Cure];
 
 /// One measurement of all three networks serves the figures of one data set.
@@ -84,21 +86,27 @@ fn read(results: &Results<'_>, role: Role, paper: &str) -> Outcome<Part> {
     }
     let at = NETWORKS.iter().position(|&other| other == role).unwrap_or(0);
     let (Some(before), Some(after)) = (largest[0], largest[at]) else { return Err(lacks(step)) };
+    let norms = results.pairs(step, "profile", [Role::Original, role], "frobenius")?;
     let times = before.value / after.value.max(f64::MIN_POSITIVE);
     let mut claims = vec![
+        // As the paper measures it: profiles averaged over images.
         Claim::new(
             paper,
             format!(
-                "mean largest λ {} before and {} after, {} times smaller; median ‖H‖_F {} and {}",
+                "mean largest λ {} before and {} after, {} times smaller",
                 before.number_in_full(),
                 after.number_in_full(),
-                short(times),
-                median(0),
-                median(at)
+                short(times)
             ),
             Verdict::below(after, before),
         )
-        .because("means over few images vary with single images of very large curvature; medians are beside them"),
+        .because("means over few images vary with single images of very large curvature"),
+        Claim::new(
+            "It does so around images in general, and not in the mean alone.",
+            format!("‖H‖_F is {}", norms.words(true)),
+            norms.falls(),
+        )
+        .because(COUNTED),
     ];
     // It is said of the original, which all these figures have.
     if role == Role::DeepFool {

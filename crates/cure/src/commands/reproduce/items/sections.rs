@@ -3,14 +3,14 @@
 use cure_report::{Cell, Table};
 
 use super::{Part, Results, lacks};
-use crate::commands::reproduce::claims::{Claim, Verdict};
+use crate::commands::reproduce::claims::Claim;
 use crate::commands::reproduce::plan::Plan;
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::Outcome;
 
 const BEFORE_AND_AFTER: [Role; 2] = [Role::Original, Role::DeepFool];
 const ALL: [Role; 3] = [Role::Original, Role::DeepFool, Role::Cure];
-const FEW: &str = "single images are far from the mean, and there are few of them";
+const FEW: &str = "there are few images, and each counts alike";
 
 /// Whether the report shows a figure, of which there is one for each image.
 fn is_shown(results: &Results<'_>, file: &str) -> bool {
@@ -84,24 +84,25 @@ pub(super) fn read_boundaries(results: &Results<'_>) -> Outcome<Part> {
                 Cell::from(bend.number_in_full()),
             ]);
         }
-        if let ([Some(near), Some(far)], [Some(bent), Some(flat)]) = (&distances[..], &bends[..]) {
-            part.claims.push(
-                Claim::new(
-                    "Fine-tuning moves the boundary away from images.",
-                    format!("{} before and {} after", near.number_in_full(), far.number_in_full()),
-                    Verdict::below(*near, *far),
-                )
-                .because(FEW),
-            );
-            part.claims.push(
-                Claim::new(
-                    "Boundaries are flatter afterwards.",
-                    format!("{} before and {} after", bent.number_in_full(), flat.number_in_full()),
-                    Verdict::below(*flat, *bent),
-                )
-                .because(FEW),
-            );
-        }
+        let column = |name| results.pairs(step, "boundary", BEFORE_AND_AFTER, name);
+        let distance = column("distance")?;
+        let bend = column("curvature")?.magnitudes();
+        part.claims.push(
+            Claim::new(
+                "Fine-tuning moves the boundary away from images.",
+                format!("the distance is {}", distance.words(false)),
+                distance.rises(),
+            )
+            .because(FEW),
+        );
+        part.claims.push(
+            Claim::new(
+                "Boundaries are flatter afterwards.",
+                format!("|curvature| is {}", bend.words(true)),
+                bend.falls(),
+            )
+            .because(FEW),
+        );
         part.tables.push(table);
         part.figures.extend(found.figures(results.out, |file| is_shown(results, file))?);
     }
@@ -132,34 +133,30 @@ fn read(results: &Results<'_>, role: Role, paper: &str) -> Outcome<Part> {
     let mut part = Part::default();
     for step in results.steps {
         let found = results.geometry(step, "surface")?;
-        let losses = found.means("/largest_loss");
+        let [losses, bends] = ["/largest_loss", "/deviation"].map(|path| found.means(path));
         let mut table = Table::new(
-            "The largest loss in the plane of the figure, mean over images with 95 % interval.",
-            ["network", "n", "largest loss"],
+            "In the plane of the figure, means over images with 95 % intervals: the largest loss, and how far the loss goes at \
+             most from its tangent plane at the image.",
+            ["network", "n", "largest loss", "farthest from the tangent"],
         );
-        for (network, loss) in ALL.iter().zip(&losses) {
-            let Some(loss) = loss else { return Err(lacks(step)) };
+        for ((network, loss), bend) in ALL.iter().zip(&losses).zip(&bends) {
+            let (Some(loss), Some(bend)) = (loss, bend) else { return Err(lacks(step)) };
             table = table.row([
                 Cell::from(network.name()),
                 Cell::from(loss.n),
                 Cell::from(loss.number_in_full()),
+                Cell::from(bend.number_in_full()),
             ]);
         }
-        let at = ALL.iter().position(|&other| other == role).unwrap_or(0);
-        if let (Some(Some(before)), Some(Some(after))) = (losses.first(), losses.get(at)) {
-            part.claims.push(
-                Claim::new(
-                    paper,
-                    format!(
-                        "largest loss in the plane {} before and {} after",
-                        before.number_in_full(),
-                        after.number_in_full()
-                    ),
-                    Verdict::below(*after, *before),
-                )
-                .because(FEW),
-            );
-        }
+        let pairs = results.pairs(step, "surface", [Role::Original, role], "deviation")?;
+        part.claims.push(
+            Claim::new(
+                paper,
+                format!("the largest deviation from the tangent plane is {}", pairs.words(true)),
+                pairs.falls(),
+            )
+            .because(FEW),
+        );
         part.tables.push(table);
         part.figures.extend(
             found.figures(results.out, |file| {
