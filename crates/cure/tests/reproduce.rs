@@ -110,17 +110,22 @@ fn a_folder_keeps_to_its_setting_and_takes_more_items() {
     assert!(tex.contains("tabular") && tex.contains("last epoch"), "{tex}");
 }
 
-/// Starts it, and sends `signal` once `file` is there; gives where it ended.
-fn stop(folder: &Path, arguments: &str, file: &str, signal: &str) -> Option<i32> {
-    let mut child: Child =
-        command(folder, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+/// Starts it, and sends `signal` once `file` is there; gives where it ended, and what it said.
+fn stop(folder: &Path, arguments: &str, file: &str, signal: &str) -> (Option<i32>, String) {
+    let said = folder.join("said.txt");
+    let mut child: Child = command(folder, arguments)
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
     let begun = Instant::now();
     while !folder.join(file).is_file() && begun.elapsed() < Duration::from_secs(300) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before {file} was there");
         std::thread::sleep(Duration::from_millis(10));
     }
     Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    child.wait().unwrap().code()
+    let code = child.wait().unwrap().code();
+    (code, fs::read_to_string(said).unwrap())
 }
 
 #[cfg(target_os = "linux")]
@@ -141,7 +146,12 @@ fn stopped_at_three_places_it_ends_in_the_same_results() {
         (step("digits-cnn-deepfool/config.toml"), "-TERM", Some(130)),
         (step("digits-cnn-deepfool/metrics.jsonl"), "-KILL", None),
     ] {
-        assert_eq!(stop(place, arguments, &file, signal), code, "{signal}");
+        let (ended, said) = stop(place, arguments, &file, signal);
+        assert_eq!(ended, code, "{signal}");
+        // One process of two says that it stops, and how to go on.
+        let times = usize::from(code.is_some());
+        assert_eq!(said.matches("stopping").count(), times, "{said}");
+        assert_eq!(said.matches("go").count(), times, "{said}");
     }
     assert!(!place.join("parts/report.html").exists());
     let (_, code) = run(place, arguments);

@@ -104,6 +104,7 @@ fn take(step: &Step, out: &Path, flags: &[String]) -> Outcome {
     let program = std::env::current_exe().failed()?;
     let mut process = Command::new(program);
     process.args(&command).args(flags).current_dir(out).stdout(output);
+    process.env(interrupt::SPOKEN_FOR, "1");
     end_with_us(&mut process);
     let status = wait(process.spawn().failed()?)?;
     match status.code() {
