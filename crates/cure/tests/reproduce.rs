@@ -54,6 +54,10 @@ fn a_plan_names_its_steps_and_writes_nothing() {
     }
     let (cpu, _) = run(place, "table1 --scale cpu --cifar10 data --plan");
     assert!(cpu.contains("cifar10-resnet20-deepfool") && !cpu.contains("masking"), "{cpu}");
+    // 45 minutes, 25, and twice 2.
+    assert!(cpu.contains("4 steps, 4 to do: about 74 min of 74 min on two cores"), "{cpu}");
+    let (nothing, _) = run(place, "fig5 --plan");
+    assert!(nothing.contains("0 steps, 0 to do: about 0 s of 0 s"), "{nothing}");
     assert!(!place.join("runs").exists());
 }
 
@@ -108,6 +112,21 @@ fn a_folder_keeps_to_its_setting_and_takes_more_items() {
     assert_eq!(results["items"][0]["claims"][0]["verdict"], "agrees");
     let tex = fs::read_to_string(place.join("a/tables/fig10.tex")).unwrap();
     assert!(tex.contains("tabular") && tex.contains("last epoch"), "{tex}");
+    // By what and from what each step was made.
+    let cure = &results["steps"][1];
+    assert_eq!(cure["sessions"][0]["device"], "cpu");
+    assert_eq!(cure["sessions"][0]["precision"], "f32");
+    let weights = |step: &str| format!("steps/{step}/weights.safetensors");
+    let original = &results["steps"][0]["made"][weights("digits-cnn-original")];
+    assert_eq!(original.as_str().map(str::len), Some(64));
+    assert_eq!(&cure["inputs"][weights("digits-cnn-original")], original);
+    let html = fs::read_to_string(place.join("a/report.html")).unwrap();
+    assert!(html.contains("cpu, f32"), "{html}");
+
+    // What was changed by another hand is to be done again, and so is what was made from it.
+    fs::write(place.join("a").join(weights("digits-cnn-original")), "other").unwrap();
+    let (plan, _) = run(place, "fig10 --out a --plan");
+    assert_eq!(plan.matches("to do again").count(), 2, "{plan}");
 }
 
 /// Starts it, and sends `signal` once `file` is there; gives where it ended, and what it said.

@@ -3,7 +3,11 @@
 mod claims;
 mod execute;
 mod items;
+mod ledger;
+mod marker;
+mod outlook;
 mod plan;
+mod provenance;
 mod report;
 mod scale;
 
@@ -12,7 +16,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cure_data::Split;
-use cure_report::{Cell, Table};
 
 use crate::arguments::{General, load_data};
 use crate::failure::{Failure, Outcome};
@@ -20,6 +23,7 @@ use crate::interrupt;
 use crate::output::{print, write_json};
 
 use items::{ITEMS, Item};
+use ledger::Ledger;
 use plan::Plan;
 use report::Reproduction;
 use scale::{Scale, Setting, Subject};
@@ -93,14 +97,15 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
             Some(_) => (item, Vec::new()),
         })
         .collect();
+    let ledger = Ledger::new(&out);
     if options.plan {
-        return print(&describe(&plan, &out, setting.scale));
+        return print(&outlook::describe(&plan, &ledger, setting.scale));
     }
     check_data(&setting)?;
     let _lock = open(&out, &setting)?;
     interrupt::listen()?;
-    execute::run(&plan, &out, &general.flags(), general.quiet)?;
-    let found = Reproduction::read(&setting, &plan, &planned, &out)?;
+    execute::run(&plan, &ledger, &general.flags(), general.quiet)?;
+    let found = Reproduction::read(&setting, &plan, &planned, &ledger)?;
     found.save(&out)?;
     print(&found.text(&out))
 }
@@ -205,37 +210,4 @@ fn open(out: &Path, setting: &Setting) -> Outcome<File> {
     }
     write_json(&out.join(SETTING), setting)?;
     Ok(lock)
-}
-
-/// What would be done.
-fn describe(plan: &Plan, out: &Path, scale: Scale) -> String {
-    let open: Vec<_> =
-        plan.steps.iter().filter(|step| execute::done(out, step).is_none()).collect();
-    let mut table = Table::new("", ["step", "what it does", "about", ""]);
-    for step in &plan.steps {
-        let state = if execute::done(out, step).is_some() { "done" } else { "" };
-        let row = [step.id.as_str(), step.title.as_str(), &time(step.minutes), state];
-        table = table.row(row.map(Cell::from));
-    }
-    let machine = match scale {
-        Scale::Demo | Scale::Cpu => "on two cores",
-        Scale::Paper => "on a GPU, from numbers of passes: never seen",
-    };
-    let minutes: f64 = open.iter().map(|step| step.minutes).sum();
-    format!(
-        "{}\n{} steps, {} to do: about {} of {} {machine}\n",
-        table.to_text(),
-        plan.steps.len(),
-        open.len(),
-        time(minutes),
-        time(plan.minutes()),
-    )
-}
-
-fn time(minutes: f64) -> String {
-    match minutes {
-        m if m < 1.0 => format!("{:.0} s", (60.0 * m).ceil()),
-        m if m < 90.0 => format!("{m:.0} min"),
-        m => format!("{:.1} h", m / 60.0),
-    }
 }

@@ -6,9 +6,12 @@ use cure_report::{Cell, Report, Section, Table};
 use serde_json::{Value, json};
 
 use super::claims::{Claim, Verdict};
-use super::execute::{self, Done};
+use super::execute;
 use super::items::{Item, Part, Results};
+use super::ledger::Ledger;
+use super::marker::Done;
 use super::plan::{Plan, Step};
+use super::provenance;
 use super::scale::{Scale, Setting};
 use crate::failure::{Blame, Outcome};
 use crate::output::{PROGRAM, write_json};
@@ -26,9 +29,10 @@ impl<'a> Reproduction<'a> {
         setting: &'a Setting,
         plan: &'a Plan,
         planned: &'a [(&'a Item, Vec<String>)],
-        out: &Path,
+        ledger: &Ledger<'_>,
     ) -> Outcome<Self> {
-        let done = |step: &'a Step| Some((step, execute::done(out, step)?));
+        let out = ledger.out;
+        let done = |step: &'a Step| Some((step, ledger.done(plan, step)?));
         let mut items = Vec::new();
         for (item, steps) in planned {
             let part = match item.want(setting) {
@@ -86,19 +90,9 @@ impl<'a> Reproduction<'a> {
                 }),
             })
             .collect();
-        let steps: Vec<Value> = self
-            .steps
-            .iter()
-            .map(|(step, done)| {
-                json!({
-                    "id": step.id,
-                    "command": format!("cure {}", execute::shell(&step.command)),
-                    "program": done.program,
-                    "seconds": done.seconds,
-                })
-            })
-            .collect();
-        json!({ "tool": PROGRAM, "command": "reproduce", "setting": self.setting, "items": items, "steps": steps })
+        let steps: Vec<Value> =
+            self.steps.iter().map(|(step, done)| provenance::json(step, done)).collect();
+        json!({ "tool": PROGRAM, "command": "reproduce", "setting": self.setting, "items": items,  "steps": steps })
     }
 
     fn title(&self) -> String {
@@ -161,8 +155,8 @@ impl<'a> Reproduction<'a> {
         for (item, part, steps) in &self.items {
             report = report.section(self.section(item, part, steps));
         }
-        report = report.section(how_to_read());
-        self.provenance()
+        report = report.section(provenance::how_to_read());
+        provenance::rows(self.setting, &self.steps)
             .into_iter()
             .fold(report, |report, (key, value)| report.provenance(key, value))
     }
@@ -219,30 +213,6 @@ impl<'a> Reproduction<'a> {
         }
     }
 
-    fn provenance(&self) -> Vec<(String, String)> {
-        let setting = self.setting;
-        let mut rows = vec![
-            ("program".to_owned(), PROGRAM.to_owned()),
-            ("scale".into(), setting.scale.name().into()),
-            ("seed".into(), setting.seed.to_string()),
-            ("CIFAR-10".into(), data(setting, super::scale::Subject::Cifar10)),
-            ("SVHN".into(), data(setting, super::scale::Subject::Svhn)),
-        ];
-        if let Some(original) = &setting.original {
-            let name = original.file_name().unwrap_or_default().to_string_lossy();
-            rows.push(("original network".into(), name.into_owned()));
-        }
-        rows.push((
-            "paper".into(),
-            "Moosavi-Dezfooli, Fawzi, Uesato and Frossard, CVPR 2019, arXiv:1811.09716".into(),
-        ));
-        for (step, done) in &self.steps {
-            let command = execute::shell(&step.command);
-            rows.push((step.id.clone(), format!("cure {command} ({:.1} s)", done.seconds)));
-        }
-        rows
-    }
-
     /// What the terminal shows.
     pub(super) fn text(&self, out: &Path) -> String {
         let mut text = String::new();
@@ -261,31 +231,6 @@ impl<'a> Reproduction<'a> {
         let [_, count, rest] = self.summary();
         format!("{text}\n{count} {rest}\n{}\n", out.join("report.html").display())
     }
-}
-
-/// What stands for the paper's data, without the place where it lies.
-fn data(setting: &Setting, subject: super::scale::Subject) -> String {
-    match setting.data(subject) {
-        Some(text) => text.split(':').next().unwrap_or_default().to_owned(),
-        None => "none".into(),
-    }
-}
-
-fn how_to_read() -> Section {
-    Section::new("How to read this")
-        .paragraph(
-            "Robust accuracy is the share of test images that are classified correctly and stay so under the attack. Intervals \
-             are at 95 %: Wilson's for shares, Student's for means over images. They say how much the number would vary with \
-             other images, not with another training: that would take other seeds.",
-        )
-        .paragraph(
-            "A statement agrees, or differs, where the intervals of the numbers it compares do not touch; where they do, it is \
-             undecided. Statements about one number have their rule in words.",
-        )
-        .paragraph(
-            "Lengths, eigenvalues and norms are over pixels in [0, 1]. ε is the largest change of a pixel on that scale; the \
-             paper writes 8 for 8/255.",
-        )
 }
 
 fn numbered(key: &str, number: usize, count: usize) -> String {
