@@ -69,6 +69,8 @@ fn what_cannot_be_is_refused() {
     assert!(refusal(place, "fig2 --scale cpu").contains("give --cifar10 DIR"));
     assert!(refusal(place, "all --scale cpu").contains("give --cifar10 DIR"));
     assert!(refusal(place, "table3 --scale cpu --cifar10 .").contains("--scale demo"));
+    let nothing = refusal(place, "table3 fig12 --scale cpu");
+    assert!(nothing.contains("nothing can be measured of table3, fig12: SVHN"), "{nothing}");
     assert!(refusal(place, "fig2 --cifar10 .").contains("built-in data"));
     assert!(refusal(place, "fig2 --scale cpu --cifar10 nowhere").contains("nowhere"));
     // A folder without CIFAR-10's files, before anything is made.

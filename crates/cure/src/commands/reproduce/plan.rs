@@ -1,5 +1,6 @@
 //! What is to be computed, in an order in which it can be.
 
+use super::given::Given;
 use super::scale::{Role, Scale, Setting, Subject};
 
 /// A command whose files other steps or the report need.
@@ -71,10 +72,8 @@ impl Plan {
         architecture: &str,
         role: Role,
     ) -> String {
-        if let (Subject::Cifar10, Role::Original, Some(file)) = (subject, role, &setting.original)
-            && setting.architectures(subject)[0] == architecture
-        {
-            return self.converted(setting, architecture, role, file);
+        if let Some(given) = setting.given(subject, architecture, role) {
+            return self.converted(setting, architecture, role, given);
         }
         let id = setting.recipe(subject, architecture, role);
         let data = setting.data(subject).unwrap_or_default();
@@ -113,16 +112,16 @@ impl Plan {
         setting: &Setting,
         architecture: &str,
         role: Role,
-        given: &std::path::Path,
+        given: &Given,
     ) -> String {
         let id = setting.recipe(Subject::Cifar10, architecture, role);
-        let path = given.to_string_lossy().into_owned();
+        let path = given.file.to_string_lossy().into_owned();
         let to = file(&id, WEIGHTS);
         let mut command = words(&["convert", "--weights", &path, "--to", &to]);
-        if let Some(normalize) = &setting.normalize {
+        if let Some(normalize) = &given.normalize {
             command.extend(words(&["--normalize", normalize]));
         }
-        let title = format!("{architecture}, {}, as it was given", role.name());
+        let title = format!("{architecture}, {}: {}, as it was given", role.name(), given.name());
         self.add(Step {
             id,
             title,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::execute;
 use super::marker::Done;
 use super::plan::Step;
-use super::scale::{Setting, Subject};
+use super::scale::{Role, Setting, Subject};
 use crate::output::PROGRAM;
 
 /// A step, in the results.
@@ -39,9 +39,8 @@ pub(super) fn rows(setting: &Setting, steps: &[(&Step, Done)]) -> Vec<(String, S
     row("seed", setting.seed.to_string());
     row("CIFAR-10", data(setting, Subject::Cifar10));
     row("SVHN", data(setting, Subject::Svhn));
-    if let Some(original) = &setting.original {
-        let name = original.file_name().unwrap_or_default().to_string_lossy();
-        row("original network", name.into_owned());
+    for (role, given) in &setting.networks {
+        row(&of_role(*role), format!("{}, as it was given", given.name()));
     }
     row(
         "paper",
@@ -52,6 +51,10 @@ pub(super) fn rows(setting: &Setting, steps: &[(&Step, Done)]) -> Vec<(String, S
         row(&step.id, format!("cure {command} ({:.1} s)", done.seconds));
     }
     rows
+}
+
+fn of_role(role: Role) -> String {
+    format!("network: {}", role.name())
 }
 
 /// What all steps have in common, or, where they are mixed, which steps have what.
@@ -85,8 +88,8 @@ fn data(setting: &Setting, subject: Subject) -> String {
     }
 }
 
-pub(super) fn how_to_read() -> Section {
-    Section::new("How to read this")
+pub(super) fn how_to_read(setting: &Setting) -> Section {
+    let section = Section::new("How to read this")
         .paragraph(
             "Robust accuracy is the share of test images that are classified correctly and stay so under the attack. Intervals \
              are at 95 %: Wilson's for shares, Student's for means over images. They say how much the number would vary with \
@@ -99,7 +102,16 @@ pub(super) fn how_to_read() -> Section {
         .paragraph(
             "Lengths, eigenvalues and norms are over pixels in [0, 1]. ε is the largest change of a pixel on that scale; the \
              paper writes 8 for 8/255.",
-        )
+        );
+    let given: Vec<&str> = setting.networks.keys().map(|role| role.name()).collect();
+    match given.is_empty() {
+        true => section,
+        false => section.paragraph(format!(
+            "Networks that were given and not trained here: {}. What is said of a network's training holds for them as far as \
+             whoever trained them kept to it.",
+            given.join(", ")
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl<'a> Reproduction<'a> {
         for (item, part, steps) in &self.items {
             report = report.section(self.section(item, part, steps));
         }
-        report = report.section(provenance::how_to_read());
+        report = report.section(provenance::how_to_read(self.setting));
         provenance::rows(self.setting, &self.steps)
             .into_iter()
             .fold(report, |report, (key, value)| report.provenance(key, value))
