@@ -110,8 +110,8 @@ fn a_folder_keeps_to_its_setting_and_takes_more_items() {
     let (text, code) = run(place, "fig10 --out a --quiet");
     assert_eq!(code, Some(0), "{text}");
     let results = json_of(&place.join("a/results.json"));
-    assert_eq!(results["items"][0]["key"], "fig10");
-    assert_eq!(results["items"][0]["claims"][0]["verdict"], "agrees");
+    assert_eq!(keys(&results), ["fig5", "fig10"]);
+    assert_eq!(results["items"][1]["claims"][0]["verdict"], "agrees");
     let tex = fs::read_to_string(place.join("a/tables/fig10.tex")).unwrap();
     assert!(tex.contains("tabular") && tex.contains("last epoch"), "{tex}");
     // By what and from what each step was made.
@@ -125,10 +125,23 @@ fn a_folder_keeps_to_its_setting_and_takes_more_items() {
     let html = fs::read_to_string(place.join("a/report.html")).unwrap();
     assert!(html.contains("cpu, f32"), "{html}");
 
-    // What was changed by another hand is to be done again, and so is what was made from it.
+    // The report is about all that is done in the folder, and says what is not any more.
     fs::write(place.join("a").join(weights("digits-cnn-original")), "other").unwrap();
     let (plan, _) = run(place, "fig10 --out a --plan");
     assert_eq!(plan.matches("to do again").count(), 2, "{plan}");
+    fs::remove_file(place.join("a").join(weights("digits-cnn-cure"))).unwrap();
+    fs::write(place.join("a/figures/mine.svg"), "mine").unwrap();
+    let (text, code) = run(place, "fig5 --out a --quiet");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("not done: fig10"), "{text}");
+    assert_eq!(keys(&json_of(&place.join("a/results.json"))), ["fig5"]);
+    let is_there = |file: &str| place.join("a").join(file).is_file();
+    assert!(!is_there("tables/fig10.tex") && !is_there("figures/fig10.svg"));
+    assert!(is_there("figures/fig5.svg") && is_there("figures/mine.svg"));
+}
+
+fn keys(results: &Value) -> Vec<&str> {
+    results["items"].as_array().unwrap().iter().map(|item| item["key"].as_str().unwrap()).collect()
 }
 
 /// Starts it, and sends `signal` once `file` is there; gives where it ended, and what it said.

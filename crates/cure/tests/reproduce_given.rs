@@ -117,6 +117,8 @@ fn networks_that_were_given_take_the_place_of_training() {
     fs::remove_file(place.join("original.safetensors")).unwrap();
     assert!(done(place, "table1 --scale cpu --out a --plan").contains("4 steps, 0 to do"));
     done(place, "table1 --scale cpu --out a --quiet");
+    // The report still says why there is no fig10: it was asked for.
+    assert_eq!(results(&place.join("a"))["items"].as_array().map(Vec::len), Some(2));
     // Other weights in the place of those that were given.
     fs::write(place.join("deepfool.safetensors"), "other").unwrap();
     refused(place, "table1 --scale cpu --out a --plan", &["deepfool.safetensors: "]);

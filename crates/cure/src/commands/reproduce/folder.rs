@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::items::Item;
 use super::scale::Setting;
 use crate::failure::{Failure, Outcome};
 use crate::output::write_json;
@@ -16,6 +17,21 @@ const RECORD: &str = "setting.json";
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) setting: Setting,
+    /// The tables and figures that were asked for.
+    pub(super) asked: Vec<String>,
+}
+
+impl Record {
+    /// With what is asked for now.
+    pub(super) fn new(setting: Setting, before: Option<Self>, items: &[&Item]) -> Self {
+        let mut asked = before.map(|before| before.asked).unwrap_or_default();
+        for item in items {
+            if asked.iter().all(|key| key != item.key) {
+                asked.push(item.key.to_owned());
+            }
+        }
+        Self { setting, asked }
+    }
 }
 
 /// What a folder was begun with, if it was.

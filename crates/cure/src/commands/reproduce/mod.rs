@@ -46,7 +46,8 @@ Each step is a command of this program, run in the folder: its results are in st
 logs/. What is done is not done again, so that the same command goes on where it was stopped, and
 other tables and figures can be asked for later, with more data where the first had less; data and
 networks that are left out then are those the folder was begun with. What was made from files that
-have changed since is made anew. The folder then holds report.html (open it in a browser), results.json, tables/ in LaTeX and figures/ as SVG, PNG and CSV.
+have changed since is made anew. The folder then holds report.html (open it in a browser) with all
+that is done in it, results.json, tables/ in LaTeX and figures/ as SVG, PNG and CSV.
 
 --network puts a network that somebody trained in the place of one that would be trained: on
 CIFAR-10, of the scale's first architecture (resnet20 or resnet20-conv; at --scale paper resnet18).
@@ -93,18 +94,20 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let before = folder::read(&out)?;
     let setting = options.setting(general, before.as_ref().map(|before| &before.setting), &out)?;
     check_items(&items, &setting)?;
-    let (plan, planned) = planned(&items, &setting);
+    let (plan, _) = planned(&items, &setting);
     let ledger = Ledger::new(&out);
     given::check(&setting, &plan, &ledger)?;
     if options.plan {
         return print(&outlook::describe(&plan, &ledger, setting.scale));
     }
     check_data(&setting, &plan, &ledger)?;
-    let record = Record { setting };
+    let record = Record::new(setting, before, &items);
     let _lock = folder::open(&out, &record)?;
     interrupt::listen()?;
     execute::run(&plan, &ledger, &general.flags(), general.quiet)?;
-    let found = Reproduction::read(&record.setting, &plan, &planned, &ledger)?;
+    let (shown, left) = shown(&items, &record, &ledger);
+    let (plan, planned) = planned(&shown, &record.setting);
+    let found = Reproduction::read(&record.setting, &plan, &planned, &ledger, left)?;
     found.save(&out)?;
     print(&found.text(&out))
 }
@@ -154,6 +157,34 @@ fn planned<'a>(items: &[&'a Item], setting: &Setting) -> (Plan, Vec<(&'a Item, V
         })
         .collect();
     (plan, planned)
+}
+
+/// What the report is about: what is asked for now, and all else that is done in the folder. Also what was asked for
+/// before and is not done.
+fn shown(
+    items: &[&'static Item],
+    record: &Record,
+    ledger: &Ledger<'_>,
+) -> (Vec<&'static Item>, Vec<&'static str>) {
+    let all: Vec<&Item> = ITEMS.iter().collect();
+    let (plan, planned) = planned(&all, &record.setting);
+    let is_done = |id: &String| {
+        let step = plan.steps.iter().find(|step| step.id == *id);
+        step.is_some_and(|step| ledger.done(&plan, step).is_some())
+    };
+    let (mut shown, mut left) = (Vec::new(), Vec::new());
+    for (item, own) in &planned {
+        let was_asked = record.asked.iter().any(|key| key == item.key);
+        let is_whole = own.iter().all(is_done);
+        if items.iter().any(|asked| asked.key == item.key)
+            || is_whole && (was_asked || !own.is_empty())
+        {
+            shown.push(*item);
+        } else if was_asked {
+            left.push(item.key);
+        }
+    }
+    (shown, left)
 }
 
 impl Options {

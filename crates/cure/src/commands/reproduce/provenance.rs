@@ -22,7 +22,11 @@ pub(super) fn json(step: &Step, done: &Done) -> Value {
 }
 
 /// The report's table of provenance.
-pub(super) fn rows(setting: &Setting, steps: &[(&Step, Done)]) -> Vec<(String, String)> {
+pub(super) fn rows(
+    setting: &Setting,
+    steps: &[(&Step, Done)],
+    left: &[&str],
+) -> Vec<(String, String)> {
     let mut rows = vec![("this report by".to_owned(), PROGRAM.to_owned())];
     let mut row = |key: &str, value: String| rows.push((key.to_owned(), value));
     let steps_by =
@@ -41,6 +45,9 @@ pub(super) fn rows(setting: &Setting, steps: &[(&Step, Done)]) -> Vec<(String, S
     row("SVHN", data(setting, Subject::Svhn));
     for (role, given) in &setting.networks {
         row(&of_role(*role), format!("{}, as it was given", given.name()));
+    }
+    if !left.is_empty() {
+        row("asked for before, and not done", left.join(", "));
     }
     row(
         "paper",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::claims::{Claim, Verdict};
 use super::execute;
-use super::items::{Item, Part, Results};
+use super::items::{ITEMS, Item, Part, Results};
 use super::ledger::Ledger;
 use super::marker::Done;
 use super::plan::{Plan, Step};
@@ -21,6 +21,8 @@ pub(super) struct Reproduction<'a> {
     setting: &'a Setting,
     steps: Vec<(&'a Step, Done)>,
     items: Vec<(&'a Item, Result<Part, String>, &'a [String])>,
+    /// What was asked for before and is not done.
+    left: Vec<&'a str>,
 }
 
 impl<'a> Reproduction<'a> {
@@ -30,6 +32,7 @@ impl<'a> Reproduction<'a> {
         plan: &'a Plan,
         planned: &'a [(&'a Item, Vec<String>)],
         ledger: &Ledger<'_>,
+        left: Vec<&'a str>,
     ) -> Outcome<Self> {
         let out = ledger.out;
         let done = |step: &'a Step| Some((step, ledger.done(plan, step)?));
@@ -41,7 +44,7 @@ impl<'a> Reproduction<'a> {
             };
             items.push((*item, part, steps.as_slice()));
         }
-        Ok(Self { setting, steps: plan.steps.iter().filter_map(done).collect(), items })
+        Ok(Self { setting, steps: plan.steps.iter().filter_map(done).collect(), items, left })
     }
 
     fn claims(&self) -> impl Iterator<Item = (&'a Item, &Claim)> {
@@ -55,22 +58,27 @@ impl<'a> Reproduction<'a> {
         self.claims().filter(|(_, claim)| claim.verdict == verdict).count()
     }
 
-    /// Writes everything.
+    /// Writes everything, and takes away tables and figures of items that are not shown any more.
     pub(super) fn save(&self, out: &Path) -> Outcome {
-        let tables = out.join("tables");
+        let (tables, figures) = (out.join("tables"), out.join("figures"));
         std::fs::create_dir_all(&tables).failed()?;
+        let (mut of_tables, mut of_figures) = (Vec::new(), Vec::new());
         for (item, part, _) in &self.items {
             let Ok(part) = part else { continue };
             for (number, table) in part.tables.iter().enumerate() {
-                let path =
-                    tables.join(format!("{}.tex", numbered(item.key, number, part.tables.len())));
+                let stem = numbered(item.key, number, part.tables.len());
+                let path = tables.join(format!("{stem}.tex"));
                 cure_report::write_atomically(&path, table.to_latex().as_bytes()).failed()?;
+                of_tables.push(stem);
             }
             for (number, figure) in part.figures.iter().enumerate() {
                 let stem = numbered(item.key, number, part.figures.len());
-                figure.save(out.join("figures"), &stem).failed()?;
+                figure.save(&figures, &stem).failed()?;
+                of_figures.push(stem);
             }
         }
+        sweep(&tables, &of_tables)?;
+        sweep(&figures, &of_figures)?;
         write_json(&out.join("results.json"), &self.json())?;
         self.html().save(out.join("report.html")).failed()
     }
@@ -92,7 +100,8 @@ impl<'a> Reproduction<'a> {
             .collect();
         let steps: Vec<Value> =
             self.steps.iter().map(|(step, done)| provenance::json(step, done)).collect();
-        json!({ "tool": PROGRAM, "command": "reproduce", "setting": self.setting, "items": items,  "steps": steps })
+        json!({ "tool": PROGRAM, "command": "reproduce", "setting": self.setting, "items": items,
+            "asked_and_not_done": self.left, "steps": steps })
     }
 
     fn title(&self) -> String {
@@ -156,7 +165,7 @@ impl<'a> Reproduction<'a> {
             report = report.section(self.section(item, part, steps));
         }
         report = report.section(provenance::how_to_read(self.setting));
-        provenance::rows(self.setting, &self.steps)
+        provenance::rows(self.setting, &self.steps, &self.left)
             .into_iter()
             .fold(report, |report, (key, value)| report.provenance(key, value))
     }
@@ -228,6 +237,12 @@ impl<'a> Reproduction<'a> {
                 text.push_str(&format!("{:8} not measured: {want}\n", item.key));
             }
         }
+        if !self.left.is_empty() {
+            text.push_str(&format!(
+                "asked for before, and not done: {}; ask for them again\n",
+                self.left.join(", ")
+            ));
+        }
         let [_, count, rest] = self.summary();
         format!("{text}\n{count} {rest}\n{}\n", out.join("report.html").display())
     }
@@ -238,6 +253,21 @@ fn numbered(key: &str, number: usize, count: usize) -> String {
         1 => key.to_owned(),
         _ => format!("{key}-{}", number + 1),
     }
+}
+
+/// Removes an item's files that an earlier call wrote and this one did not; all others are left alone.
+fn sweep(folder: &Path, written: &[String]) -> Outcome {
+    let Ok(files) = std::fs::read_dir(folder) else { return Ok(()) };
+    for file in files.flatten() {
+        let path = file.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let (key, number) = stem.split_once('-').unwrap_or((stem, "1"));
+        let is_ours = ITEMS.iter().any(|item| item.key == key) && number.parse::<usize>().is_ok();
+        if is_ours && written.iter().all(|other| other != stem) {
+            std::fs::remove_file(&path).failed()?;
+        }
+    }
+    Ok(())
 }
 
 fn table_json(table: &Table) -> Value {
