@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use cure_network::Ranks;
 
+use crate::interrupt;
+
 /// Why a command did not finish.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -64,7 +66,7 @@ pub(crate) fn report(outcome: Outcome, ranks: &Ranks) -> Code {
             Code(1)
         }
         Err(Failure::Interrupted(message)) => {
-            if ranks.is_first() {
+            if ranks.is_first() && !interrupt::is_spoken_for() {
                 eprintln!("{message}");
             }
             Code(130)

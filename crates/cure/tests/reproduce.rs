@@ -54,6 +54,10 @@ fn a_plan_names_its_steps_and_writes_nothing() {
     }
     let (cpu, _) = run(place, "table1 --scale cpu --cifar10 data --plan");
     assert!(cpu.contains("cifar10-resnet20-deepfool") && !cpu.contains("masking"), "{cpu}");
+    // 45 minutes, 25, and twice 2.
+    assert!(cpu.contains("4 steps, 4 to do: about 74 min of 74 min on two cores"), "{cpu}");
+    let (nothing, _) = run(place, "fig5 --plan");
+    assert!(nothing.contains("0 steps, 0 to do: about 0 s of 0 s"), "{nothing}");
     assert!(!place.join("runs").exists());
 }
 
@@ -65,6 +69,8 @@ fn what_cannot_be_is_refused() {
     assert!(refusal(place, "fig2 --scale cpu").contains("give --cifar10 DIR"));
     assert!(refusal(place, "all --scale cpu").contains("give --cifar10 DIR"));
     assert!(refusal(place, "table3 --scale cpu --cifar10 .").contains("--scale demo"));
+    let nothing = refusal(place, "table3 fig12 --scale cpu");
+    assert!(nothing.contains("nothing can be measured of table3, fig12: SVHN"), "{nothing}");
     assert!(refusal(place, "fig2 --cifar10 .").contains("built-in data"));
     assert!(refusal(place, "fig2 --scale cpu --cifar10 nowhere").contains("nowhere"));
     // A folder without CIFAR-10's files, before anything is made.
@@ -104,23 +110,56 @@ fn a_folder_keeps_to_its_setting_and_takes_more_items() {
     let (text, code) = run(place, "fig10 --out a --quiet");
     assert_eq!(code, Some(0), "{text}");
     let results = json_of(&place.join("a/results.json"));
-    assert_eq!(results["items"][0]["key"], "fig10");
-    assert_eq!(results["items"][0]["claims"][0]["verdict"], "agrees");
+    assert_eq!(keys(&results), ["fig5", "fig10"]);
+    assert_eq!(results["items"][1]["claims"][0]["verdict"], "agrees");
     let tex = fs::read_to_string(place.join("a/tables/fig10.tex")).unwrap();
     assert!(tex.contains("tabular") && tex.contains("last epoch"), "{tex}");
+    // By what and from what each step was made.
+    let cure = &results["steps"][1];
+    assert_eq!(cure["sessions"][0]["device"], "cpu");
+    assert_eq!(cure["sessions"][0]["precision"], "f32");
+    let weights = |step: &str| format!("steps/{step}/weights.safetensors");
+    let original = &results["steps"][0]["made"][weights("digits-cnn-original")];
+    assert_eq!(original.as_str().map(str::len), Some(64));
+    assert_eq!(&cure["inputs"][weights("digits-cnn-original")], original);
+    let html = fs::read_to_string(place.join("a/report.html")).unwrap();
+    assert!(html.contains("cpu, f32"), "{html}");
+
+    // The report is about all that is done in the folder, and says what is not any more.
+    fs::write(place.join("a").join(weights("digits-cnn-original")), "other").unwrap();
+    let (plan, _) = run(place, "fig10 --out a --plan");
+    assert_eq!(plan.matches("to do again").count(), 2, "{plan}");
+    fs::remove_file(place.join("a").join(weights("digits-cnn-cure"))).unwrap();
+    fs::write(place.join("a/figures/mine.svg"), "mine").unwrap();
+    let (text, code) = run(place, "fig5 --out a --quiet");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("not done: fig10"), "{text}");
+    assert_eq!(keys(&json_of(&place.join("a/results.json"))), ["fig5"]);
+    let is_there = |file: &str| place.join("a").join(file).is_file();
+    assert!(!is_there("tables/fig10.tex") && !is_there("figures/fig10.svg"));
+    assert!(is_there("figures/fig5.svg") && is_there("figures/mine.svg"));
 }
 
-/// Starts it, and sends `signal` once `file` is there; gives where it ended.
-fn stop(folder: &Path, arguments: &str, file: &str, signal: &str) -> Option<i32> {
-    let mut child: Child =
-        command(folder, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+fn keys(results: &Value) -> Vec<&str> {
+    results["items"].as_array().unwrap().iter().map(|item| item["key"].as_str().unwrap()).collect()
+}
+
+/// Starts it, and sends `signal` once `file` is there; gives where it ended, and what it said.
+fn stop(folder: &Path, arguments: &str, file: &str, signal: &str) -> (Option<i32>, String) {
+    let said = folder.join("said.txt");
+    let mut child: Child = command(folder, arguments)
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
     let begun = Instant::now();
     while !folder.join(file).is_file() && begun.elapsed() < Duration::from_secs(300) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before {file} was there");
         std::thread::sleep(Duration::from_millis(10));
     }
     Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    child.wait().unwrap().code()
+    let code = child.wait().unwrap().code();
+    (code, fs::read_to_string(said).unwrap())
 }
 
 #[cfg(target_os = "linux")]
@@ -141,7 +180,12 @@ fn stopped_at_three_places_it_ends_in_the_same_results() {
         (step("digits-cnn-deepfool/config.toml"), "-TERM", Some(130)),
         (step("digits-cnn-deepfool/metrics.jsonl"), "-KILL", None),
     ] {
-        assert_eq!(stop(place, arguments, &file, signal), code, "{signal}");
+        let (ended, said) = stop(place, arguments, &file, signal);
+        assert_eq!(ended, code, "{signal}");
+        // One process of two says that it stops, and how to go on.
+        let times = usize::from(code.is_some());
+        assert_eq!(said.matches("stopping").count(), times, "{said}");
+        assert_eq!(said.matches("go").count(), times, "{said}");
     }
     assert!(!place.join("parts/report.html").exists());
     let (_, code) = run(place, arguments);

@@ -5,39 +5,18 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
+use super::ledger::Ledger;
+use super::marker::Session;
 use super::plan::{Kind, Plan, Step};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
-use crate::output::{PROGRAM, write_json};
-
-/// What is left of a step that is done.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Done {
-    pub(super) command: Vec<String>,
-    pub(super) program: String,
-    /// Of the last process, where it took several.
-    pub(super) seconds: f64,
-}
-
-/// What a step left when it was done, if it is done and its files are still there.
-pub(super) fn done(out: &Path, step: &Step) -> Option<Done> {
-    let text = std::fs::read_to_string(marker(out, step)).ok()?;
-    let done: Done = serde_json::from_str(&text).ok()?;
-    let is_whole = step.makes.iter().all(|file| out.join(file).is_file());
-    (done.command == step.command && is_whole).then_some(done)
-}
-
-fn marker(out: &Path, step: &Step) -> std::path::PathBuf {
-    out.join("steps").join(format!("{}.json", step.id))
-}
 
 /// Takes all steps that are not done; `flags` are those of every command.
-pub(super) fn run(plan: &Plan, out: &Path, flags: &[String], quiet: bool) -> Outcome {
+pub(super) fn run(plan: &Plan, ledger: &Ledger<'_>, flags: &[String], quiet: bool) -> Outcome {
     let total = plan.steps.len();
+    let session = Session::now(flags);
     for (position, step) in plan.steps.iter().enumerate() {
-        if done(out, step).is_some() {
+        if ledger.done(plan, step).is_some() {
             continue;
         }
         if interrupt::asked() {
@@ -46,27 +25,10 @@ pub(super) fn run(plan: &Plan, out: &Path, flags: &[String], quiet: bool) -> Out
         if !quiet {
             eprintln!("[{}/{total}] {}", position + 1, step.title);
         }
-        forget_dependants(plan, position, out)?;
-        take(step, out, flags)?;
-    }
-    Ok(())
-}
-
-/// What was made from an earlier result of the step at `position` is to be made anew.
-fn forget_dependants(plan: &Plan, position: usize, out: &Path) -> Outcome {
-    let mut anew = vec![plan.steps[position].id.as_str()];
-    for step in &plan.steps[position + 1..] {
-        if !step.needs.iter().any(|id| anew.contains(&id.as_str())) {
-            continue;
-        }
-        anew.push(&step.id);
-        let (marker, folder) = (marker(out, step), out.join("steps").join(&step.id));
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder).failed()?;
-        }
-        if marker.is_file() {
-            std::fs::remove_file(&marker).failed()?;
-        }
+        ledger.begin(plan, step, &session)?;
+        let begun = Instant::now();
+        take(step, ledger.out, flags)?;
+        ledger.finish(step, begun.elapsed().as_secs_f64())?;
     }
     Ok(())
 }
@@ -79,7 +41,6 @@ fn stopped(step: &Step) -> Failure {
 }
 
 fn take(step: &Step, out: &Path, flags: &[String]) -> Outcome {
-    let begun = Instant::now();
     let folder = out.join("steps").join(&step.id);
     let mut command = step.command.clone();
     match step.kind {
@@ -104,6 +65,7 @@ fn take(step: &Step, out: &Path, flags: &[String]) -> Outcome {
     let program = std::env::current_exe().failed()?;
     let mut process = Command::new(program);
     process.args(&command).args(flags).current_dir(out).stdout(output);
+    process.env(interrupt::SPOKEN_FOR, "1");
     end_with_us(&mut process);
     let status = wait(process.spawn().failed()?)?;
     match status.code() {
@@ -120,11 +82,7 @@ fn take(step: &Step, out: &Path, flags: &[String]) -> Outcome {
             )));
         }
     }
-    if let Some(missing) = step.makes.iter().find(|file| !out.join(file).is_file()) {
-        return Err(Failure::Failed(format!("step {} did not write {missing}", step.id)));
-    }
-    let (command, seconds) = (step.command.clone(), begun.elapsed().as_secs_f64());
-    write_json(&marker(out, step), &Done { command, program: PROGRAM.into(), seconds })
+    Ok(())
 }
 
 fn has_checkpoint(folder: &Path) -> bool {
@@ -205,40 +163,5 @@ mod tests {
         let words = ["geometry", "--weights", "fine-tuned on DeepFool=a/b", "it's"];
         let text = shell(&words.map(str::to_owned));
         assert_eq!(text, "geometry --weights 'fine-tuned on DeepFool=a/b' 'it'\\''s'");
-    }
-
-    #[test]
-    fn what_is_made_anew_takes_its_dependants_along() {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path();
-        let step = |id: &str, needs: &[&str]| Step {
-            id: id.into(),
-            title: String::new(),
-            kind: Kind::Measurement,
-            needs: needs.iter().map(|&id| id.to_owned()).collect(),
-            command: vec!["evaluate".into()],
-            makes: vec![super::super::plan::file(id, "results.json")],
-            minutes: 0.0,
-        };
-        let steps = vec![
-            step("original", &[]),
-            step("other", &[]),
-            step("cure", &["original"]),
-            step("attack", &["cure"]),
-        ];
-        let plan = Plan { steps };
-        for step in &plan.steps {
-            std::fs::create_dir_all(out.join("steps").join(&step.id)).unwrap();
-            std::fs::write(out.join(&step.makes[0]), "{}").unwrap();
-            let (command, program) = (step.command.clone(), PROGRAM.into());
-            write_json(&marker(out, step), &Done { command, program, seconds: 1.0 }).unwrap();
-        }
-        let are_done =
-            || plan.steps.iter().map(|step| done(out, step).is_some()).collect::<Vec<_>>();
-        forget_dependants(&plan, 1, out).unwrap();
-        assert_eq!(are_done(), [true; 4]);
-        forget_dependants(&plan, 0, out).unwrap();
-        assert_eq!(are_done(), [true, true, false, false]);
-        assert!(!out.join("steps/attack").exists() && out.join("steps/other").is_dir());
     }
 }

@@ -2,29 +2,35 @@
 
 mod claims;
 mod execute;
+mod folder;
+mod given;
 mod items;
+mod ledger;
+mod marker;
+mod outlook;
 mod plan;
+mod provenance;
 mod report;
 mod scale;
+mod setting;
 
-use std::fs::File;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cure_data::Split;
-use cure_report::{Cell, Table};
 
 use crate::arguments::{General, load_data};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt;
-use crate::output::{print, write_json};
+use crate::output::print;
 
+use folder::Record;
 use items::{ITEMS, Item};
-use plan::Plan;
+use ledger::{Ledger, State};
+use plan::{Kind, Plan};
 use report::Reproduction;
 use scale::{Scale, Setting, Subject};
-
-const SETTING: &str = "setting.json";
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -32,12 +38,20 @@ Examples:
   cure reproduce all                                     everything in small, on built-in data
   cure reproduce table2 fig6 --scale cpu --cifar10 DIR --original resnet20.pkl --normalize cifar10 \\
       --out runs/reproduction
-  cure reproduce all --scale cpu --cifar10 DIR --out runs/reproduction --plan
+  cure reproduce all --scale cpu --out runs/reproduction --plan
+  cure reproduce table1 --scale cpu --cifar10 DIR --original resnet20.pkl --normalize cifar10 \\
+      --network deepfool=networks/resnet20-deepfool.safetensors
 
 Each step is a command of this program, run in the folder: its results are in steps/, its output in
 logs/. What is done is not done again, so that the same command goes on where it was stopped, and
-other tables and figures can be asked for later. The folder then holds report.html (open it in a
-browser), results.json, tables/ in LaTeX and figures/ as SVG, PNG and CSV.")]
+other tables and figures can be asked for later, with more data where the first had less; data and
+networks that are left out then are those the folder was begun with. What was made from files that
+have changed since is made anew. The folder then holds report.html (open it in a browser) with all
+that is done in it, results.json, tables/ in LaTeX and figures/ as SVG, PNG and CSV.
+
+--network puts a network that somebody trained in the place of one that would be trained: on
+CIFAR-10, of the scale's first architecture (resnet20 or resnet20-conv; at --scale paper resnet18).
+Fig. 10 follows CURE's training, and is not measured where its network was given.")]
 pub(crate) struct Options {
     /// Which: table1 to table3, fig1 to fig15, remark3, stronger, or all.
     #[arg(value_name = "WHAT", required = true)]
@@ -55,9 +69,13 @@ pub(crate) struct Options {
     /// A trained network that all others on CIFAR-10 start from; without it one is trained first.
     #[arg(long, value_name = "FILE")]
     original: Option<PathBuf>,
-    /// What is done to its pixels first, if the file does not say: none, imagenet, cifar10 or
-    /// M,M,M/S,S,S.
-    #[arg(long, value_name = "HOW", requires = "original")]
+    /// A trained network in the place of one that would be fine-tuned: deepfool=FILE, cure=FILE or
+    /// adversarial=FILE (also pgd-at=FILE); may be given several times.
+    #[arg(long, value_name = "ROLE=FILE")]
+    network: Vec<String>,
+    /// What is done to pixels first in those of these networks whose file does not say: none,
+    /// imagenet, cifar10 or M,M,M/S,S,S.
+    #[arg(long, value_name = "HOW")]
     normalize: Option<String>,
     /// The folder to write, or to go on with [default: runs/reproduce-SCALE].
     #[arg(long, value_name = "DIR")]
@@ -69,38 +87,27 @@ pub(crate) struct Options {
 
 pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let items = named(&options.what)?;
-    let setting = options.setting(general)?;
     let out = options
         .out
         .clone()
         .unwrap_or_else(|| Path::new("runs").join(format!("reproduce-{}", options.scale.name())));
-    // What is asked for together with others may be left out for want of SVHN alone.
-    let is_needed =
-        |item: &&&Item| items.len() == 1 || (item.subject)(&setting) != Some(Subject::Svhn);
-    if let Some((key, want)) =
-        items.iter().filter(is_needed).find_map(|item| Some((item.key, item.want(&setting)?)))
-    {
-        return Err(Failure::Input(format!("{key}: {want}")));
-    }
-    if let Some(other) = setting_of(&out)? {
-        check_same(&other, &setting, &out)?;
-    }
-    let mut plan = Plan::default();
-    let planned: Vec<(&Item, Vec<String>)> = items
-        .into_iter()
-        .map(|item| match item.want(&setting) {
-            None => (item, (item.plan)(&setting, &mut plan)),
-            Some(_) => (item, Vec::new()),
-        })
-        .collect();
+    let before = folder::read(&out)?;
+    let setting = options.setting(general, before.as_ref().map(|before| &before.setting), &out)?;
+    check_items(&items, &setting)?;
+    let (plan, _) = planned(&items, &setting);
+    let ledger = Ledger::new(&out);
+    given::check(&setting, &plan, &ledger)?;
     if options.plan {
-        return print(&describe(&plan, &out, setting.scale));
+        return print(&outlook::describe(&plan, &ledger, setting.scale));
     }
-    check_data(&setting)?;
-    let _lock = open(&out, &setting)?;
+    check_data(&setting, &plan, &ledger)?;
+    let record = Record::new(setting, before, &items);
+    let _lock = folder::open(&out, &record)?;
     interrupt::listen()?;
-    execute::run(&plan, &out, &general.flags(), general.quiet)?;
-    let found = Reproduction::read(&setting, &plan, &planned, &out)?;
+    execute::run(&plan, &ledger, &general.flags(), general.quiet)?;
+    let (shown, left) = shown(&items, &record, &ledger);
+    let (plan, planned) = planned(&shown, &record.setting);
+    let found = Reproduction::read(&record.setting, &plan, &planned, &ledger, left)?;
     found.save(&out)?;
     print(&found.text(&out))
 }
@@ -117,125 +124,120 @@ fn named(what: &[String]) -> Outcome<Vec<&'static Item>> {
     Ok(ITEMS.iter().filter(is_asked).collect())
 }
 
+/// Whether there is something to measure. What is asked for together with others may be left out, but not for want of
+/// the data that most is about.
+fn check_items(items: &[&Item], setting: &Setting) -> Outcome {
+    if let Some(want) = setting.want(Subject::Cifar10)
+        && let Some(item) =
+            items.iter().find(|item| (item.subject)(setting) == Some(Subject::Cifar10))
+    {
+        return Err(Failure::Input(format!("{}: {want}", item.key)));
+    }
+    let mut wants: Vec<String> = items.iter().filter_map(|item| item.want(setting)).collect();
+    if wants.len() < items.len() {
+        return Ok(());
+    }
+    wants.dedup();
+    let keys: Vec<&str> = items.iter().map(|item| item.key).collect();
+    Err(Failure::Input(format!(
+        "nothing can be measured of {}: {}",
+        keys.join(", "),
+        wants.join("; ")
+    )))
+}
+
+/// Each item with its own steps, and the steps of all.
+fn planned<'a>(items: &[&'a Item], setting: &Setting) -> (Plan, Vec<(&'a Item, Vec<String>)>) {
+    let mut plan = Plan::default();
+    let planned = items
+        .iter()
+        .map(|item| match item.want(setting) {
+            None => (*item, (item.plan)(setting, &mut plan)),
+            Some(_) => (*item, Vec::new()),
+        })
+        .collect();
+    (plan, planned)
+}
+
+/// What the report is about: what is asked for now, and all else that is done in the folder. Also what was asked for
+/// before and is not done.
+fn shown(
+    items: &[&'static Item],
+    record: &Record,
+    ledger: &Ledger<'_>,
+) -> (Vec<&'static Item>, Vec<&'static str>) {
+    let all: Vec<&Item> = ITEMS.iter().collect();
+    let (plan, planned) = planned(&all, &record.setting);
+    let is_done = |id: &String| {
+        let step = plan.steps.iter().find(|step| step.id == *id);
+        step.is_some_and(|step| ledger.done(&plan, step).is_some())
+    };
+    let (mut shown, mut left) = (Vec::new(), Vec::new());
+    for (item, own) in &planned {
+        let was_asked = record.asked.iter().any(|key| key == item.key);
+        let is_whole = own.iter().all(is_done);
+        if items.iter().any(|asked| asked.key == item.key)
+            || is_whole && (was_asked || !own.is_empty())
+        {
+            shown.push(*item);
+        } else if was_asked {
+            left.push(item.key);
+        }
+    }
+    (shown, left)
+}
+
 impl Options {
-    fn setting(&self, general: &General) -> Outcome<Setting> {
-        let absolute = |path: &Path| {
-            path.canonicalize()
-                .map_err(|error| Failure::Input(format!("{}: {error}", path.display())))
-        };
+    /// What is computed, of which a folder that is gone on with says what the command leaves out.
+    fn setting(&self, general: &General, before: Option<&Setting>, out: &Path) -> Outcome<Setting> {
         let data = |name: &str, folder: &Option<PathBuf>| -> Outcome<Option<String>> {
             let Some(folder) = folder else { return Ok(None) };
-            Ok(Some(format!("{name}:{}", absolute(folder)?.display())))
+            Ok(Some(format!("{name}:{}", given::whole(folder)?.display())))
         };
-        if self.scale == Scale::Demo
-            && (self.cifar10.is_some() || self.svhn.is_some() || self.original.is_some())
-        {
+        let names_something = self.cifar10.is_some()
+            || self.svhn.is_some()
+            || self.original.is_some()
+            || self.normalize.is_some()
+            || !self.network.is_empty();
+        if self.scale == Scale::Demo && names_something {
             return Err(Failure::Input(
-                "--cifar10, --svhn and --original are for --scale cpu and paper; the demo is on built-in \
-                 data"
+                "--cifar10, --svhn, --original, --network and --normalize are for --scale cpu and paper; the \
+                 demo is on built-in data"
                     .into(),
             ));
         }
-        Ok(Setting {
+        let mut setting = Setting {
             scale: self.scale,
             seed: general.seed(),
             cifar10: data("cifar10", &self.cifar10)?,
             svhn: data("svhn", &self.svhn)?,
-            original: self.original.as_deref().map(absolute).transpose()?,
-            normalize: self.normalize.clone(),
+            networks: BTreeMap::new(),
             plain_sums: general.plain_sums,
-        })
+        };
+        if let Some(before) = before {
+            setting = before.joined(&setting, out)?;
+        }
+        let networks = given::named(self.original.as_deref(), &self.network)?;
+        given::add(&mut setting, networks, self.normalize.as_deref(), out)?;
+        Ok(setting)
     }
 }
 
-/// What a folder's results were made with, if it holds any.
-fn setting_of(out: &Path) -> Outcome<Option<Setting>> {
-    let path = out.join(SETTING);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text)
-            .map(Some)
-            .map_err(|error| Failure::Input(format!("{}: {error}", path.display()))),
-        Err(_) => Ok(None),
-    }
-}
-
-fn check_same(before: &Setting, now: &Setting, out: &Path) -> Outcome {
-    let [before, now] =
-        [before, now].map(|setting| serde_json::to_value(setting).unwrap_or_default());
-    let fields = before.as_object().into_iter().flatten();
-    let other = fields.map(|(name, value)| (name, value, &now[name])).find(|(_, a, b)| a != b);
-    match other {
-        None => Ok(()),
-        Some((name, before, now)) => Err(Failure::Input(format!(
-            "{} was begun with {name} {before}, and this command has {now}; give the same, or another \
-             folder with --out",
-            out.display()
-        ))),
-    }
-}
-
-/// Whether the data can be read, before hours of work begin.
-fn check_data(setting: &Setting) -> Outcome {
+/// Whether the data that are still to be read can be, before hours of work begin: all images, as a few seconds show.
+fn check_data(setting: &Setting, plan: &Plan, ledger: &Ledger<'_>) -> Outcome {
+    let states = ledger.states(plan);
     for text in [&setting.cifar10, &setting.svhn].into_iter().flatten() {
-        load_data(text, Split::Test)?;
+        let open = plan
+            .steps
+            .iter()
+            .zip(&states)
+            .filter(|(step, state)| **state != State::Done && step.command.contains(text));
+        let open: Vec<Kind> = open.map(|(step, _)| step.kind).collect();
+        for (kind, split) in [(Kind::Measurement, Split::Test), (Kind::Training, Split::Train)] {
+            if open.contains(&kind) {
+                load_data(text, split)?;
+            }
+        }
     }
     Ok(())
-}
-
-/// Makes the folder, or goes on with it; nobody else writes to it meanwhile.
-fn open(out: &Path, setting: &Setting) -> Outcome<File> {
-    let is_other = std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some())
-        && !out.join(SETTING).is_file();
-    if is_other {
-        return Err(Failure::Input(format!(
-            "`{}` holds something else and stays as it is; choose a new folder with --out",
-            out.display()
-        )));
-    }
-    let refuse = |error: std::io::Error| Failure::Input(format!("{}: {error}", out.display()));
-    for folder in ["steps", "logs"] {
-        std::fs::create_dir_all(out.join(folder)).map_err(refuse)?;
-    }
-    let lock = File::create(out.join(".lock")).map_err(refuse)?;
-    if lock.try_lock().is_err() {
-        return Err(Failure::Input(format!(
-            "another process is at work in {}; wait for it, or choose another folder with --out",
-            out.display()
-        )));
-    }
-    write_json(&out.join(SETTING), setting)?;
-    Ok(lock)
-}
-
-/// What would be done.
-fn describe(plan: &Plan, out: &Path, scale: Scale) -> String {
-    let open: Vec<_> =
-        plan.steps.iter().filter(|step| execute::done(out, step).is_none()).collect();
-    let mut table = Table::new("", ["step", "what it does", "about", ""]);
-    for step in &plan.steps {
-        let state = if execute::done(out, step).is_some() { "done" } else { "" };
-        let row = [step.id.as_str(), step.title.as_str(), &time(step.minutes), state];
-        table = table.row(row.map(Cell::from));
-    }
-    let machine = match scale {
-        Scale::Demo | Scale::Cpu => "on two cores",
-        Scale::Paper => "on a GPU, from numbers of passes: never seen",
-    };
-    let minutes: f64 = open.iter().map(|step| step.minutes).sum();
-    format!(
-        "{}\n{} steps, {} to do: about {} of {} {machine}\n",
-        table.to_text(),
-        plan.steps.len(),
-        open.len(),
-        time(minutes),
-        time(plan.minutes()),
-    )
-}
-
-fn time(minutes: f64) -> String {
-    match minutes {
-        m if m < 1.0 => format!("{:.0} s", (60.0 * m).ceil()),
-        m if m < 90.0 => format!("{m:.0} min"),
-        m => format!("{:.1} h", m / 60.0),
-    }
 }

@@ -1,5 +1,6 @@
 //! What is to be computed, in an order in which it can be.
 
+use super::given::Given;
 use super::scale::{Role, Scale, Setting, Subject};
 
 /// A command whose files other steps or the report need.
@@ -12,6 +13,8 @@ pub(super) struct Step {
     pub(super) kind: Kind,
     /// Steps whose files it reads.
     pub(super) needs: Vec<String>,
+    /// Files that somebody gave, by their whole paths. Data are not among them.
+    pub(super) reads: Vec<String>,
     /// What follows `cure` on its command line, run in the reproduction's folder.
     pub(super) command: Vec<String>,
     /// The files that are there when it is done, relative to that folder.
@@ -55,6 +58,12 @@ impl Plan {
         id
     }
 
+    /// The files of other steps that a step reads.
+    pub(super) fn inputs(&self, step: &Step) -> Vec<String> {
+        let needed = self.steps.iter().filter(|other| step.needs.contains(&other.id));
+        needed.flat_map(|other| other.makes.iter().cloned()).collect()
+    }
+
     /// The steps that make a network, and the name of the last.
     pub(super) fn network(
         &mut self,
@@ -63,25 +72,17 @@ impl Plan {
         architecture: &str,
         role: Role,
     ) -> String {
+        if let Some(given) = setting.given(subject, architecture, role) {
+            return self.converted(setting, architecture, role, given);
+        }
         let id = setting.recipe(subject, architecture, role);
         let data = setting.data(subject).unwrap_or_default();
         let mut needs = Vec::new();
         let mut command: Vec<String>;
-        let mut kind = Kind::Training;
         let title;
         if role == Role::Original {
             title = format!("{architecture}, trained on {}", setting.subject_name(subject));
             command = words(&["train", "--config", &id, "--data", data, "--out", &folder(&id)]);
-            if let (Subject::Cifar10, Some(file)) = (subject, &setting.original)
-                && setting.architectures(subject)[0] == architecture
-            {
-                let to = self::file(&id, WEIGHTS);
-                command = words(&["convert", "--weights", &file.to_string_lossy(), "--to", &to]);
-                if let Some(normalize) = &setting.normalize {
-                    command.extend(words(&["--normalize", normalize]));
-                }
-                kind = Kind::Measurement;
-            }
         } else {
             title = format!("{architecture}, {}, {}", setting.subject_name(subject), role.name());
             let original = self.network(setting, subject, architecture, Role::Original);
@@ -89,22 +90,48 @@ impl Plan {
             command.extend(words(&["--data", data, "--out", &folder(&id)]));
             needs.push(original);
         }
-        if kind == Kind::Training {
-            command.extend(words(&["--seed", &setting.seed.to_string()]));
-            // Figs. 10 and 14 follow the run; the digits' recipe measures both itself.
-            if role == Role::Cure && setting.scale != Scale::Demo {
-                command.extend(words(&["--curvature-every", "1"]));
-            }
-            if role == Role::Cure && setting.scale == Scale::Paper {
-                let radius = setting.scale.radii().main;
-                let attack = format!("pgd:eps={radius},steps=20,random-start=false");
-                command.extend(words(&["--validation", "1000", "--validation-samples", "1000"]));
-                command.extend(words(&["--validation-attack", &attack, "--selection", "last"]));
-            }
+        command.extend(words(&["--seed", &setting.seed.to_string()]));
+        // Figs. 10 and 14 follow the run; the digits' recipe measures both itself.
+        if role == Role::Cure && setting.scale != Scale::Demo {
+            command.extend(words(&["--curvature-every", "1"]));
         }
-        let minutes = training_minutes(setting.scale, architecture, role, kind);
-        let makes = vec![file(&id, WEIGHTS)];
-        self.add(Step { id, title, kind, needs, command, makes, minutes })
+        if role == Role::Cure && setting.scale == Scale::Paper {
+            let radius = setting.scale.radii().main;
+            let attack = format!("pgd:eps={radius},steps=20,random-start=false");
+            command.extend(words(&["--validation", "1000", "--validation-samples", "1000"]));
+            command.extend(words(&["--validation-attack", &attack, "--selection", "last"]));
+        }
+        let minutes = training_minutes(setting.scale, architecture, role);
+        let (kind, reads, makes) = (Kind::Training, Vec::new(), vec![file(&id, WEIGHTS)]);
+        self.add(Step { id, title, kind, needs, reads, command, makes, minutes })
+    }
+
+    /// A network that somebody trained, in the place of the step that would train it.
+    fn converted(
+        &mut self,
+        setting: &Setting,
+        architecture: &str,
+        role: Role,
+        given: &Given,
+    ) -> String {
+        let id = setting.recipe(Subject::Cifar10, architecture, role);
+        let path = given.file.to_string_lossy().into_owned();
+        let to = file(&id, WEIGHTS);
+        let mut command = words(&["convert", "--weights", &path, "--to", &to]);
+        if let Some(normalize) = &given.normalize {
+            command.extend(words(&["--normalize", normalize]));
+        }
+        let title = format!("{architecture}, {}: {}, as it was given", role.name(), given.name());
+        self.add(Step {
+            id,
+            title,
+            kind: Kind::Measurement,
+            needs: Vec::new(),
+            reads: vec![path],
+            command,
+            makes: vec![to],
+            minutes: 0.01,
+        })
     }
 
     /// A measurement of a kind, of some networks, which `--weights` names; `rest` is the command line around them.
@@ -118,7 +145,8 @@ impl Plan {
         minutes: f64,
     ) -> String {
         let makes = makes.iter().map(|name| file(&id, name)).collect();
-        self.add(Step { id, title, kind: Kind::Measurement, needs, command, makes, minutes })
+        let (kind, reads) = (Kind::Measurement, Vec::new());
+        self.add(Step { id, title, kind, needs, reads, command, makes, minutes })
     }
 
     /// `cure evaluate` of one network.
@@ -177,7 +205,8 @@ impl Plan {
 
     /// Minutes of what is asked for.
     pub(super) fn minutes(&self) -> f64 {
-        self.steps.iter().map(|step| step.minutes).sum()
+        // The sum of no numbers is −0.
+        self.steps.iter().fold(0.0, |sum, step| sum + step.minutes)
     }
 }
 
@@ -193,14 +222,11 @@ pub(super) fn words(words: &[&str]) -> Vec<String> {
 }
 
 /// Seen on two cores for the first two scales; for a GPU from numbers of passes, and never seen.
-fn training_minutes(scale: Scale, architecture: &str, role: Role, kind: Kind) -> f64 {
-    if kind == Kind::Measurement {
-        return 0.01;
-    }
+fn training_minutes(scale: Scale, architecture: &str, role: Role) -> f64 {
     match (scale, role) {
         (Scale::Demo, _) => 0.2,
         (Scale::Cpu, Role::Original) => 45.0,
-        (Scale::Cpu, _) => 40.0,
+        (Scale::Cpu, _) => 25.0,
         (Scale::Paper, role) => {
             let network = if architecture == "resnet18" { 1.0 } else { 8.0 };
             let passes = match role {

@@ -6,9 +6,12 @@ use cure_report::{Cell, Report, Section, Table};
 use serde_json::{Value, json};
 
 use super::claims::{Claim, Verdict};
-use super::execute::{self, Done};
-use super::items::{Item, Part, Results};
+use super::execute;
+use super::items::{ITEMS, Item, Part, Results};
+use super::ledger::Ledger;
+use super::marker::Done;
 use super::plan::{Plan, Step};
+use super::provenance;
 use super::scale::{Scale, Setting};
 use crate::failure::{Blame, Outcome};
 use crate::output::{PROGRAM, write_json};
@@ -18,6 +21,8 @@ pub(super) struct Reproduction<'a> {
     setting: &'a Setting,
     steps: Vec<(&'a Step, Done)>,
     items: Vec<(&'a Item, Result<Part, String>, &'a [String])>,
+    /// What was asked for before and is not done.
+    left: Vec<&'a str>,
 }
 
 impl<'a> Reproduction<'a> {
@@ -26,9 +31,11 @@ impl<'a> Reproduction<'a> {
         setting: &'a Setting,
         plan: &'a Plan,
         planned: &'a [(&'a Item, Vec<String>)],
-        out: &Path,
+        ledger: &Ledger<'_>,
+        left: Vec<&'a str>,
     ) -> Outcome<Self> {
-        let done = |step: &'a Step| Some((step, execute::done(out, step)?));
+        let out = ledger.out;
+        let done = |step: &'a Step| Some((step, ledger.done(plan, step)?));
         let mut items = Vec::new();
         for (item, steps) in planned {
             let part = match item.want(setting) {
@@ -37,7 +44,7 @@ impl<'a> Reproduction<'a> {
             };
             items.push((*item, part, steps.as_slice()));
         }
-        Ok(Self { setting, steps: plan.steps.iter().filter_map(done).collect(), items })
+        Ok(Self { setting, steps: plan.steps.iter().filter_map(done).collect(), items, left })
     }
 
     fn claims(&self) -> impl Iterator<Item = (&'a Item, &Claim)> {
@@ -51,22 +58,27 @@ impl<'a> Reproduction<'a> {
         self.claims().filter(|(_, claim)| claim.verdict == verdict).count()
     }
 
-    /// Writes everything.
+    /// Writes everything, and takes away tables and figures of items that are not shown any more.
     pub(super) fn save(&self, out: &Path) -> Outcome {
-        let tables = out.join("tables");
+        let (tables, figures) = (out.join("tables"), out.join("figures"));
         std::fs::create_dir_all(&tables).failed()?;
+        let (mut of_tables, mut of_figures) = (Vec::new(), Vec::new());
         for (item, part, _) in &self.items {
             let Ok(part) = part else { continue };
             for (number, table) in part.tables.iter().enumerate() {
-                let path =
-                    tables.join(format!("{}.tex", numbered(item.key, number, part.tables.len())));
+                let stem = numbered(item.key, number, part.tables.len());
+                let path = tables.join(format!("{stem}.tex"));
                 cure_report::write_atomically(&path, table.to_latex().as_bytes()).failed()?;
+                of_tables.push(stem);
             }
             for (number, figure) in part.figures.iter().enumerate() {
                 let stem = numbered(item.key, number, part.figures.len());
-                figure.save(out.join("figures"), &stem).failed()?;
+                figure.save(&figures, &stem).failed()?;
+                of_figures.push(stem);
             }
         }
+        sweep(&tables, &of_tables)?;
+        sweep(&figures, &of_figures)?;
         write_json(&out.join("results.json"), &self.json())?;
         self.html().save(out.join("report.html")).failed()
     }
@@ -86,19 +98,10 @@ impl<'a> Reproduction<'a> {
                 }),
             })
             .collect();
-        let steps: Vec<Value> = self
-            .steps
-            .iter()
-            .map(|(step, done)| {
-                json!({
-                    "id": step.id,
-                    "command": format!("cure {}", execute::shell(&step.command)),
-                    "program": done.program,
-                    "seconds": done.seconds,
-                })
-            })
-            .collect();
-        json!({ "tool": PROGRAM, "command": "reproduce", "setting": self.setting, "items": items, "steps": steps })
+        let steps: Vec<Value> =
+            self.steps.iter().map(|(step, done)| provenance::json(step, done)).collect();
+        json!({ "tool": PROGRAM, "command": "reproduce", "setting": self.setting, "items": items,
+            "asked_and_not_done": self.left, "steps": steps })
     }
 
     fn title(&self) -> String {
@@ -161,8 +164,8 @@ impl<'a> Reproduction<'a> {
         for (item, part, steps) in &self.items {
             report = report.section(self.section(item, part, steps));
         }
-        report = report.section(how_to_read());
-        self.provenance()
+        report = report.section(provenance::how_to_read(self.setting));
+        provenance::rows(self.setting, &self.steps, &self.left)
             .into_iter()
             .fold(report, |report, (key, value)| report.provenance(key, value))
     }
@@ -219,30 +222,6 @@ impl<'a> Reproduction<'a> {
         }
     }
 
-    fn provenance(&self) -> Vec<(String, String)> {
-        let setting = self.setting;
-        let mut rows = vec![
-            ("program".to_owned(), PROGRAM.to_owned()),
-            ("scale".into(), setting.scale.name().into()),
-            ("seed".into(), setting.seed.to_string()),
-            ("CIFAR-10".into(), data(setting, super::scale::Subject::Cifar10)),
-            ("SVHN".into(), data(setting, super::scale::Subject::Svhn)),
-        ];
-        if let Some(original) = &setting.original {
-            let name = original.file_name().unwrap_or_default().to_string_lossy();
-            rows.push(("original network".into(), name.into_owned()));
-        }
-        rows.push((
-            "paper".into(),
-            "Moosavi-Dezfooli, Fawzi, Uesato and Frossard, CVPR 2019, arXiv:1811.09716".into(),
-        ));
-        for (step, done) in &self.steps {
-            let command = execute::shell(&step.command);
-            rows.push((step.id.clone(), format!("cure {command} ({:.1} s)", done.seconds)));
-        }
-        rows
-    }
-
     /// What the terminal shows.
     pub(super) fn text(&self, out: &Path) -> String {
         let mut text = String::new();
@@ -258,34 +237,15 @@ impl<'a> Reproduction<'a> {
                 text.push_str(&format!("{:8} not measured: {want}\n", item.key));
             }
         }
+        if !self.left.is_empty() {
+            text.push_str(&format!(
+                "asked for before, and not done: {}; ask for them again\n",
+                self.left.join(", ")
+            ));
+        }
         let [_, count, rest] = self.summary();
         format!("{text}\n{count} {rest}\n{}\n", out.join("report.html").display())
     }
-}
-
-/// What stands for the paper's data, without the place where it lies.
-fn data(setting: &Setting, subject: super::scale::Subject) -> String {
-    match setting.data(subject) {
-        Some(text) => text.split(':').next().unwrap_or_default().to_owned(),
-        None => "none".into(),
-    }
-}
-
-fn how_to_read() -> Section {
-    Section::new("How to read this")
-        .paragraph(
-            "Robust accuracy is the share of test images that are classified correctly and stay so under the attack. Intervals \
-             are at 95 %: Wilson's for shares, Student's for means over images. They say how much the number would vary with \
-             other images, not with another training: that would take other seeds.",
-        )
-        .paragraph(
-            "A statement agrees, or differs, where the intervals of the numbers it compares do not touch; where they do, it is \
-             undecided. Statements about one number have their rule in words.",
-        )
-        .paragraph(
-            "Lengths, eigenvalues and norms are over pixels in [0, 1]. ε is the largest change of a pixel on that scale; the \
-             paper writes 8 for 8/255.",
-        )
 }
 
 fn numbered(key: &str, number: usize, count: usize) -> String {
@@ -293,6 +253,21 @@ fn numbered(key: &str, number: usize, count: usize) -> String {
         1 => key.to_owned(),
         _ => format!("{key}-{}", number + 1),
     }
+}
+
+/// Removes an item's files that an earlier call wrote and this one did not; all others are left alone.
+fn sweep(folder: &Path, written: &[String]) -> Outcome {
+    let Ok(files) = std::fs::read_dir(folder) else { return Ok(()) };
+    for file in files.flatten() {
+        let path = file.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let (key, number) = stem.split_once('-').unwrap_or((stem, "1"));
+        let is_ours = ITEMS.iter().any(|item| item.key == key) && number.parse::<usize>().is_ok();
+        if is_ours && written.iter().all(|other| other != stem) {
+            std::fs::remove_file(&path).failed()?;
+        }
+    }
+    Ok(())
 }
 
 fn table_json(table: &Table) -> Value {

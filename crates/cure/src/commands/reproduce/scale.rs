@@ -1,9 +1,9 @@
 //! What a reproduction is made with at each scale: data, networks, recipes and numbers of images.
 
-use std::path::PathBuf;
-
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+pub(super) use super::setting::Setting;
 
 /// How large a reproduction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -25,7 +25,8 @@ pub(super) enum Subject {
 }
 
 /// What was done to a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Role {
     /// Trained as usual.
     Original,
@@ -47,24 +48,6 @@ impl Role {
             Self::Adversarial => "adversarial training",
         }
     }
-}
-
-/// Everything that decides what is computed; kept in the folder, so that what is added to it later is of
-/// the same kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Setting {
-    pub(super) scale: Scale,
-    pub(super) seed: u64,
-    /// CIFAR-10 as `--data` takes it.
-    pub(super) cifar10: Option<String>,
-    /// SVHN likewise.
-    pub(super) svhn: Option<String>,
-    /// The network that everything on CIFAR-10 starts from, where it is not trained here.
-    pub(super) original: Option<PathBuf>,
-    /// What is done to its pixels first.
-    pub(super) normalize: Option<String>,
-    /// Plain sums in every convolution.
-    pub(super) plain_sums: bool,
 }
 
 /// How many images are looked at, and how closely.
@@ -197,104 +180,6 @@ impl Subject {
         match self {
             Self::Cifar10 => "CIFAR-10",
             Self::Svhn => "SVHN",
-        }
-    }
-}
-
-impl Setting {
-    /// What stands for the paper's data, as `--data` takes it, if anything does.
-    pub(super) fn data(&self, subject: Subject) -> Option<&str> {
-        match (self.scale, subject) {
-            (Scale::Demo, _) => Some("digits"),
-            (Scale::Cpu | Scale::Paper, Subject::Cifar10) => self.cifar10.as_deref(),
-            (Scale::Cpu, Subject::Svhn) => None,
-            (Scale::Paper, Subject::Svhn) => self.svhn.as_deref(),
-        }
-    }
-
-    /// What stands for the paper's data, in words.
-    pub(super) fn subject_name(&self, subject: Subject) -> String {
-        match self.scale {
-            Scale::Demo => format!("digits, for {}", subject.paper()),
-            Scale::Cpu | Scale::Paper => subject.paper().to_owned(),
-        }
-    }
-
-    /// Why nothing is measured on `subject`.
-    pub(super) fn want(&self, subject: Subject) -> Option<String> {
-        if self.data(subject).is_some() {
-            return None;
-        }
-        Some(match (self.scale, subject) {
-            (Scale::Cpu, Subject::Svhn) => {
-                "SVHN is left to --scale paper; --scale demo has its built-in digits stand for it"
-                    .into()
-            }
-            _ => format!("give --{} DIR; cure data list says where it can be had", subject.key()),
-        })
-    }
-
-    /// The architectures that stand for the paper's, the one that most of it is about first.
-    pub(super) fn architectures(&self, subject: Subject) -> &'static [&'static str] {
-        match (self.scale, subject) {
-            (Scale::Demo, _) => &["cnn"],
-            (Scale::Cpu, _) => &["resnet20"],
-            (Scale::Paper, Subject::Cifar10) => &["resnet18", "wrn28-10"],
-            (Scale::Paper, Subject::Svhn) => &["resnet18"],
-        }
-    }
-
-    /// The recipe of a network, which is what its step is called.
-    pub(super) fn recipe(&self, subject: Subject, architecture: &str, role: Role) -> String {
-        let data = if self.scale == Scale::Demo { "digits" } else { subject.key() };
-        let what = match role {
-            Role::Original => "original",
-            Role::DeepFool => "deepfool",
-            // On SVHN the paper fixes h and lets γ rise; the digits do both.
-            Role::Cure if self.scale == Scale::Demo && subject == Subject::Svhn => "cure-steps",
-            Role::Cure => "cure",
-            Role::Adversarial => "pgd-at",
-        };
-        format!("{data}-{architecture}-{what}")
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::recipes;
-
-    #[test]
-    fn every_network_has_a_recipe() {
-        for scale in [Scale::Demo, Scale::Cpu, Scale::Paper] {
-            let data = Some("cifar10:DIR".to_owned());
-            let setting = Setting {
-                scale,
-                seed: 0,
-                cifar10: data.clone(),
-                svhn: data,
-                original: None,
-                normalize: None,
-                plain_sums: false,
-            };
-            for subject in [Subject::Cifar10, Subject::Svhn] {
-                if setting.data(subject).is_none() {
-                    continue;
-                }
-                for architecture in setting.architectures(subject) {
-                    for role in [Role::Original, Role::Cure, Role::Adversarial] {
-                        let name = setting.recipe(subject, architecture, role);
-                        let config = recipes::configuration(Path::new(&name)).unwrap();
-                        config.training.check().unwrap();
-                    }
-                }
-                let first = setting.architectures(subject)[0];
-                recipes::configuration(Path::new(&setting.recipe(subject, first, Role::DeepFool)))
-                    .unwrap();
-            }
         }
     }
 }

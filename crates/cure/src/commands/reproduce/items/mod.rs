@@ -225,9 +225,14 @@ pub(super) const ITEMS: &[Item] = &[
     ),
 ];
 
+/// Those that read the course of CURE's training.
+const FOLLOW_TRAINING: [&str; 2] = ["fig10", "fig14"];
+
 impl Item {
     /// Why there is nothing of it.
     pub(super) fn want(&self, setting: &Setting) -> Option<String> {
-        (self.subject)(setting).and_then(|subject| setting.want(subject))
+        let subject = (self.subject)(setting)?;
+        let follows = FOLLOW_TRAINING.contains(&self.key);
+        setting.want(subject).or_else(|| setting.want_of_course(subject).filter(|_| follows))
     }
 }
