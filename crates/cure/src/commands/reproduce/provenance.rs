@@ -104,7 +104,11 @@ pub(super) fn how_to_read(setting: &Setting) -> Section {
         )
         .paragraph(
             "A statement agrees, or differs, where the intervals of the numbers it compares do not touch; where they do, it is \
-             undecided. Statements about one number have their rule in words.",
+             undecided. What is measured on the same images twice is compared image by image: a value is smaller or larger where it \
+             is so for more images than chance would have (sign test at 5 %, which for accuracies is McNemar's), and a difference \
+             of accuracies has an interval of its own (Bonett and Price, 2012). “Hardly” means no more than two points, “near” at \
+             least three quarters, “but for a few” up to a tenth of the images, and a curve stands where it is over 2 %. What a \
+             formula alone says has no verdict.",
         )
         .paragraph(
             "Lengths, eigenvalues and norms are over pixels in [0, 1]. ε is the largest change of a pixel on that scale; the \

@@ -87,7 +87,7 @@ pub(super) fn read_one(results: &Results<'_>) -> Outcome<Part> {
             "Afterwards simple attacks do nearly as well as strong ones: FGSM leaves 37.8 points more than PGD(20) before \
              and 4.1 after.",
             format!(
-                "{} points before and {} after, {} points less ({})",
+                "{} points before and {} after: closed by {} points ({})",
                 signed(gap_before),
                 signed(gap_after),
                 signed(gap_before - gap_after),
