@@ -13,6 +13,7 @@ pub(crate) mod geometry;
 pub(crate) mod masking;
 pub(crate) mod method;
 pub(crate) mod objectives;
+mod pipeline;
 mod prepared;
 pub(crate) mod recipes;
 pub(crate) mod reproduce;

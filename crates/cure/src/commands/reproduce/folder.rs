@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::items::Item;
 use super::scale::Setting;
+use crate::commands::pipeline;
 use crate::failure::{Failure, Outcome};
 use crate::output::write_json;
 
@@ -56,25 +57,7 @@ pub(super) fn read(out: &Path) -> Outcome<Option<Record>> {
 
 /// Makes the folder, or goes on with it; nobody else writes to it meanwhile.
 pub(super) fn open(out: &Path, record: &Record) -> Outcome<File> {
-    let is_other = std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some())
-        && !out.join(RECORD).is_file();
-    if is_other {
-        return Err(Failure::Input(format!(
-            "`{}` holds something else and stays as it is; choose a new folder with --out",
-            out.display()
-        )));
-    }
-    let refuse = |error: std::io::Error| Failure::Input(format!("{}: {error}", out.display()));
-    for folder in ["steps", "logs"] {
-        std::fs::create_dir_all(out.join(folder)).map_err(refuse)?;
-    }
-    let lock = File::create(out.join(".lock")).map_err(refuse)?;
-    if lock.try_lock().is_err() {
-        return Err(Failure::Input(format!(
-            "another process is at work in {}; wait for it, or choose another folder with --out",
-            out.display()
-        )));
-    }
+    let lock = pipeline::open(out, RECORD)?;
     write_json(&out.join(RECORD), record)?;
     Ok(lock)
 }

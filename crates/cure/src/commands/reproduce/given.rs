@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use cure_network::{LoadError, LoadOptions};
 use serde::{Deserialize, Serialize};
 
-use super::ledger::Ledger;
-use super::marker;
-use super::plan::Plan;
 use super::scale::{Role, Setting, Subject};
+use crate::commands::pipeline::{Ledger, Plan, is_there};
 use crate::failure::{Blame, Failure, Outcome};
 
 /// CIFAR-10's.
@@ -90,7 +88,7 @@ pub(super) fn add(
         let given = Given::read(file, normalize, setting, role)?;
         is_used |= given.normalize.is_some();
         let id = setting.recipe(Subject::Cifar10, setting.first(), role);
-        if before != Some(&given) && marker::is_there(out, &id) {
+        if before != Some(&given) && is_there(out, &id) {
             return Err(Failure::Input(format!(
                 "{} comes too late: {} has begun its {} network {}; leave it out, or choose another folder with --out",
                 given.option(role),

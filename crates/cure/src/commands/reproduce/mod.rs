@@ -1,13 +1,9 @@
 //! `cure reproduce`: the paper's tables and figures, the paper's number beside ours, in one report.
 
 mod claims;
-mod execute;
 mod folder;
 mod given;
 mod items;
-mod ledger;
-mod marker;
-mod outlook;
 mod plan;
 mod provenance;
 mod report;
@@ -20,6 +16,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cure_data::Split;
 
+use super::pipeline::{self, Kind, Ledger, Plan, State};
 use crate::arguments::{General, load_data};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt;
@@ -27,8 +24,7 @@ use crate::output::print;
 
 use folder::Record;
 use items::{ITEMS, Item};
-use ledger::{Ledger, State};
-use plan::{Kind, Plan};
+
 use report::Reproduction;
 use scale::{Scale, Setting, Subject};
 
@@ -98,13 +94,13 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
     let ledger = Ledger::new(&out);
     given::check(&setting, &plan, &ledger)?;
     if options.plan {
-        return print(&outlook::describe(&plan, &ledger, setting.scale));
+        return print(&pipeline::describe(&plan, &ledger, setting.scale.machine()));
     }
     check_data(&setting, &plan, &ledger)?;
     let record = Record::new(setting, before, &items);
     let _lock = folder::open(&out, &record)?;
     interrupt::listen()?;
-    execute::run(&plan, &ledger, &general.flags(), general.quiet)?;
+    pipeline::run(&plan, &ledger, &general.flags(), general.quiet)?;
     let (shown, left) = shown(&items, &record, &ledger);
     let (plan, planned) = planned(&shown, &record.setting);
     let found = Reproduction::read(&record.setting, &plan, &planned, &ledger, left)?;

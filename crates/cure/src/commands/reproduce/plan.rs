@@ -1,69 +1,10 @@
-//! What is to be computed, in an order in which it can be.
+//! The steps of a reproduction: networks, and what is measured of them.
 
 use super::given::Given;
 use super::scale::{Role, Scale, Setting, Subject};
-
-/// A command whose files other steps or the report need.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Step {
-    /// Its name, and that of its folder in `steps`.
-    pub(super) id: String,
-    /// What it does, in a line.
-    pub(super) title: String,
-    pub(super) kind: Kind,
-    /// Steps whose files it reads.
-    pub(super) needs: Vec<String>,
-    /// Files that somebody gave, by their whole paths. Data are not among them.
-    pub(super) reads: Vec<String>,
-    /// What follows `cure` on its command line, run in the reproduction's folder.
-    pub(super) command: Vec<String>,
-    /// The files that are there when it is done, relative to that folder.
-    pub(super) makes: Vec<String>,
-    /// About how long it takes on two cores, or on a GPU at the paper's scale.
-    pub(super) minutes: f64,
-}
-
-/// How a step goes on where it was interrupted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Training: from its checkpoint.
-    Training,
-    /// Anything else: the same command line again.
-    Measurement,
-}
-
-/// Steps, each after those that it needs.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) steps: Vec<Step>,
-}
-
-/// The folder of a step.
-pub(super) fn folder(id: &str) -> String {
-    format!("steps/{id}")
-}
-
-/// A step's file.
-pub(super) fn file(id: &str, name: &str) -> String {
-    format!("steps/{id}/{name}")
-}
+use crate::commands::pipeline::{Kind, Plan, RESULTS, ROWS, Step, WEIGHTS, file, folder, words};
 
 impl Plan {
-    /// Adds a step unless it is there, and gives its name.
-    pub(super) fn add(&mut self, step: Step) -> String {
-        let id = step.id.clone();
-        if self.steps.iter().all(|other| other.id != id) {
-            self.steps.push(step);
-        }
-        id
-    }
-
-    /// The files of other steps that a step reads.
-    pub(super) fn inputs(&self, step: &Step) -> Vec<String> {
-        let needed = self.steps.iter().filter(|other| step.needs.contains(&other.id));
-        needed.flat_map(|other| other.makes.iter().cloned()).collect()
-    }
-
     /// The steps that make a network, and the name of the last.
     pub(super) fn network(
         &mut self,
@@ -134,21 +75,6 @@ impl Plan {
         })
     }
 
-    /// A measurement of a kind, of some networks, which `--weights` names; `rest` is the command line around them.
-    pub(super) fn measurement(
-        &mut self,
-        id: String,
-        title: String,
-        needs: Vec<String>,
-        command: Vec<String>,
-        makes: &[&str],
-        minutes: f64,
-    ) -> String {
-        let makes = makes.iter().map(|name| file(&id, name)).collect();
-        let (kind, reads) = (Kind::Measurement, Vec::new());
-        self.add(Step { id, title, kind, needs, reads, command, makes, minutes })
-    }
-
     /// `cure evaluate` of one network.
     pub(super) fn evaluation(
         &mut self,
@@ -202,23 +128,6 @@ impl Plan {
         let [json, rows] = [format!("{what}.json"), format!("{what}-samples.csv")];
         self.measurement(id, title, needs, command, &[&json, &rows], minutes)
     }
-
-    /// Minutes of what is asked for.
-    pub(super) fn minutes(&self) -> f64 {
-        // The sum of no numbers is −0.
-        self.steps.iter().fold(0.0, |sum, step| sum + step.minutes)
-    }
-}
-
-/// A network's file in its step's folder.
-pub(super) const WEIGHTS: &str = "weights.safetensors";
-/// What an evaluation writes.
-pub(super) const RESULTS: &str = "results.json";
-/// And of each image.
-pub(super) const ROWS: &str = "results.csv";
-
-pub(super) fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 /// Seen on two cores for the first two scales; for a GPU from numbers of passes, and never seen.

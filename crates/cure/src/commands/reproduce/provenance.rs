@@ -3,17 +3,17 @@
 use cure_report::Section;
 use serde_json::{Value, json};
 
-use super::execute;
-use super::marker::Done;
-use super::plan::Step;
 use super::scale::{Role, Setting, Subject};
+use crate::commands::pipeline::Done;
+use crate::commands::pipeline::Step;
+use crate::commands::pipeline::shell;
 use crate::output::PROGRAM;
 
 /// A step, in the results.
 pub(super) fn json(step: &Step, done: &Done) -> Value {
     json!({
         "id": step.id,
-        "command": format!("cure {}", execute::shell(&step.command)),
+        "command": format!("cure {}", shell(&step.command)),
         "sessions": done.begun.sessions,
         "inputs": done.begun.inputs,
         "made": done.made,
@@ -30,7 +30,7 @@ pub(super) fn rows(
     let mut rows = vec![("this report by".to_owned(), PROGRAM.to_owned())];
     let mut row = |key: &str, value: String| rows.push((key.to_owned(), value));
     let steps_by =
-        |what: fn(&super::marker::Session) -> String| {
+        |what: fn(&crate::commands::pipeline::Session) -> String| {
             shares(steps.iter().map(|(step, done)| {
                 (step.id.as_str(), done.begun.sessions.iter().map(what).collect())
             }))
@@ -54,7 +54,7 @@ pub(super) fn rows(
         "Moosavi-Dezfooli, Fawzi, Uesato and Frossard, CVPR 2019, arXiv:1811.09716".into(),
     );
     for (step, done) in steps {
-        let command = execute::shell(&step.command);
+        let command = shell(&step.command);
         row(&step.id, format!("cure {command} ({:.1} s)", done.seconds));
     }
     rows

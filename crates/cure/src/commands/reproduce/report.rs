@@ -6,13 +6,13 @@ use cure_report::{Cell, Report, Section, Table};
 use serde_json::{Value, json};
 
 use super::claims::{Claim, Verdict};
-use super::execute;
 use super::items::{ITEMS, Item, Part, Results};
-use super::ledger::Ledger;
-use super::marker::Done;
-use super::plan::{Plan, Step};
 use super::provenance;
 use super::scale::{Scale, Setting};
+use crate::commands::pipeline::Done;
+use crate::commands::pipeline::Ledger;
+use crate::commands::pipeline::shell;
+use crate::commands::pipeline::{Plan, Step};
 use crate::failure::{Blame, Outcome};
 use crate::output::{PROGRAM, write_json};
 
@@ -214,7 +214,7 @@ impl<'a> Reproduction<'a> {
             .steps
             .iter()
             .filter(|(step, _)| steps.contains(&step.id))
-            .map(|(step, _)| format!("cure {}", execute::shell(&step.command)))
+            .map(|(step, _)| format!("cure {}", shell(&step.command)))
             .collect();
         match commands.is_empty() {
             true => section,

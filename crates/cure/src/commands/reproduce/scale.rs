@@ -161,6 +161,14 @@ impl Scale {
 }
 
 impl Scale {
+    /// What `--plan` tells times of.
+    pub(super) fn machine(self) -> &'static str {
+        match self {
+            Self::Demo | Self::Cpu => "on two cores",
+            Self::Paper => "on a GPU, from numbers of passes: never seen",
+        }
+    }
+
     /// The length at which CURE's training ends, over pixels in [0, 1].
     pub(super) fn h(self) -> &'static str {
         if self == Self::Demo { "1.2" } else { "1.5" }

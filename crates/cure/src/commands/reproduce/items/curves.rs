@@ -5,8 +5,8 @@ use cure_report::{Cell, Table};
 
 use super::paired::{Difference, sign_test};
 use super::{Part, Results};
+use crate::commands::pipeline::Plan;
 use crate::commands::reproduce::claims::{Claim, Verdict};
-use crate::commands::reproduce::plan::Plan;
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::{Blame, Outcome};
 use crate::measured::Measured;

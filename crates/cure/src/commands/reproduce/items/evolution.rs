@@ -6,8 +6,8 @@ use cure_report::{Cell, Table};
 use cure_training::{EpochRow, RunRecord, read_configuration};
 
 use super::{Part, Results, lacks};
+use crate::commands::pipeline::{Plan, file, folder};
 use crate::commands::reproduce::claims::{Claim, Verdict};
-use crate::commands::reproduce::plan::{Plan, file, folder};
 use crate::commands::reproduce::scale::{Role, Setting, Subject};
 use crate::failure::{Blame, Outcome};
 use crate::measured::{Change, Measured};

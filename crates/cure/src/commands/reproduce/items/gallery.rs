@@ -1,7 +1,7 @@
 //! Fig. 11: images, perturbations and what networks make of them.
 
 use super::{Part, Results};
-use crate::commands::reproduce::plan::Plan;
+use crate::commands::pipeline::Plan;
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::Outcome;
 

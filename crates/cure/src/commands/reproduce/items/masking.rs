@@ -4,8 +4,8 @@ use cure_attacks::wilson95;
 use cure_report::{Cell, Figure, Table};
 
 use super::{Part, Results, lacks};
+use crate::commands::pipeline::{Plan, RESULTS, WEIGHTS, file, folder, words};
 use crate::commands::reproduce::claims::{Claim, Verdict};
-use crate::commands::reproduce::plan::{Plan, RESULTS, WEIGHTS, file, folder, words};
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::{Blame, Outcome};
 

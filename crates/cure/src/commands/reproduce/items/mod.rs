@@ -16,8 +16,8 @@ mod theory;
 use cure_report::{Figure, Table};
 
 use super::claims::Claim;
-use super::plan::Plan;
 use super::scale::{Setting, Subject};
+use crate::commands::pipeline::Plan;
 use crate::failure::Outcome;
 use results::lacks;
 

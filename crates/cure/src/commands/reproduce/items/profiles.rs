@@ -3,8 +3,8 @@
 use cure_report::{Cell, Table};
 
 use super::{Part, Results, lacks};
+use crate::commands::pipeline::Plan;
 use crate::commands::reproduce::claims::{Claim, Verdict};
-use crate::commands::reproduce::plan::Plan;
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::Outcome;
 use crate::measured::short;
@@ -118,7 +118,7 @@ fn read(results: &Results<'_>, role: Role, paper: &str) -> Outcome<Part> {
 
 /// "The very sparse nature of curvature profiles": how many of the original's eigenvalues are over a tenth of the largest.
 fn sparse(results: &Results<'_>, step: &str) -> Outcome<Claim> {
-    let file = results.out.join(crate::commands::reproduce::plan::file(step, "profile.csv"));
+    let file = results.out.join(crate::commands::pipeline::file(step, "profile.csv"));
     let text = std::fs::read_to_string(&file).unwrap_or_default();
     let values: Vec<f64> = text
         .lines()

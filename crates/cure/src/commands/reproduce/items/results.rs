@@ -7,7 +7,7 @@ use cure_report::Figure;
 use serde_json::Value;
 
 use super::paired::Pairs;
-use crate::commands::reproduce::plan::{RESULTS, ROWS, file};
+use crate::commands::pipeline::{RESULTS, ROWS, file};
 use crate::commands::reproduce::scale::{Role, Setting};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::measured::Measured;

@@ -3,8 +3,8 @@
 use cure_report::{Cell, Table};
 
 use super::{Part, Results, lacks};
+use crate::commands::pipeline::Plan;
 use crate::commands::reproduce::claims::Claim;
-use crate::commands::reproduce::plan::Plan;
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::Outcome;
 

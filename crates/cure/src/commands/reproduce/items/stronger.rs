@@ -6,8 +6,8 @@ use cure_report::Table;
 use super::paired::Difference;
 use super::tables::{minutes, pgd, text};
 use super::{Part, Results};
+use crate::commands::pipeline::Plan;
 use crate::commands::reproduce::claims::{Claim, Verdict};
-use crate::commands::reproduce::plan::Plan;
 use crate::commands::reproduce::scale::{Role, Setting, Subject};
 use crate::failure::Outcome;
 

@@ -2,11 +2,10 @@
 
 use cure_report::{Cell, Table};
 
+use super::Plan;
 use super::ledger::{Ledger, State};
-use super::plan::Plan;
-use super::scale::Scale;
 
-pub(super) fn describe(plan: &Plan, ledger: &Ledger<'_>, scale: Scale) -> String {
+pub(in crate::commands) fn describe(plan: &Plan, ledger: &Ledger<'_>, machine: &str) -> String {
     let states = ledger.states(plan);
     let mut table = Table::new("", ["step", "what it does", "about", ""]);
     let (mut open, mut minutes) = (0, 0.0);
@@ -18,10 +17,6 @@ pub(super) fn describe(plan: &Plan, ledger: &Ledger<'_>, scale: Scale) -> String
         let row = [step.id.as_str(), step.title.as_str(), &time(step.minutes), state.word()];
         table = table.row(row.map(Cell::from));
     }
-    let machine = match scale {
-        Scale::Demo | Scale::Cpu => "on two cores",
-        Scale::Paper => "on a GPU, from numbers of passes: never seen",
-    };
     let again = match states.contains(&State::Stale) {
         true => {
             "What is to be done again was made with another command or other inputs, or from a step that is to do; it \

@@ -7,12 +7,17 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
 use super::marker::Session;
-use super::plan::{Kind, Plan, Step};
+use super::{Kind, Plan, Step};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::interrupt;
 
 /// Takes all steps that are not done; `flags` are those of every command.
-pub(super) fn run(plan: &Plan, ledger: &Ledger<'_>, flags: &[String], quiet: bool) -> Outcome {
+pub(in crate::commands) fn run(
+    plan: &Plan,
+    ledger: &Ledger<'_>,
+    flags: &[String],
+    quiet: bool,
+) -> Outcome {
     let total = plan.steps.len();
     let session = Session::now(flags);
     for (position, step) in plan.steps.iter().enumerate() {
@@ -46,7 +51,7 @@ fn take(step: &Step, out: &Path, flags: &[String]) -> Outcome {
     match step.kind {
         Kind::Training if has_checkpoint(&folder) => {
             let verb = step.command.first().cloned().unwrap_or_default();
-            command = vec![verb, "--resume".into(), super::plan::folder(&step.id)];
+            command = vec![verb, "--resume".into(), super::folder(&step.id)];
         }
         // Killed before its first checkpoint: it has nothing to go on from.
         Kind::Training if folder.exists() => std::fs::remove_dir_all(&folder).failed()?,
@@ -141,7 +146,7 @@ fn end_with_us(process: &mut Command) {
 }
 
 /// A command line that a shell reads as these words.
-pub(super) fn shell(words: &[String]) -> String {
+pub(in crate::commands) fn shell(words: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@".contains(c);
     let quoted: Vec<String> = words
         .iter()

@@ -3,20 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use super::marker::{self, Begun, Done, Session, Sums, Taken};
-use super::plan::{Plan, Step};
+use super::{Plan, Step};
 use crate::failure::{Failure, Outcome};
 use crate::output::write_json;
 
 /// A folder's markers, held against its files.
 #[derive(Debug)]
-pub(super) struct Ledger<'a> {
-    pub(super) out: &'a Path,
+pub(in crate::commands) struct Ledger<'a> {
+    pub(in crate::commands) out: &'a Path,
     taken: Taken,
 }
 
 /// What has become of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(in crate::commands) enum State {
     Done,
     /// Begun with what it would be begun with now.
     Begun,
@@ -27,7 +27,7 @@ pub(super) enum State {
 }
 
 impl State {
-    pub(super) fn word(self) -> &'static str {
+    pub(in crate::commands) fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Begun => "begun",
@@ -38,7 +38,7 @@ impl State {
 }
 
 impl<'a> Ledger<'a> {
-    pub(super) fn new(out: &'a Path) -> Self {
+    pub(in crate::commands) fn new(out: &'a Path) -> Self {
         Self { out, taken: Taken::default() }
     }
 
@@ -53,7 +53,7 @@ impl<'a> Ledger<'a> {
 
     /// What a step left when it was done: if that was by the same command and from the same bytes, and its own files are
     /// as it made them.
-    pub(super) fn done(&self, plan: &Plan, step: &Step) -> Option<Done> {
+    pub(in crate::commands) fn done(&self, plan: &Plan, step: &Step) -> Option<Done> {
         let done: Done = marker::read(&marker::done(self.out, &step.id))?;
         let is_whole = step.makes.iter().all(|file| {
             self.sum(file).is_some_and(|sum| done.made.get(file).is_some_and(|made| *made == sum))
@@ -72,7 +72,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// What has become of each step, in the plan's order.
-    pub(super) fn states(&self, plan: &Plan) -> Vec<State> {
+    pub(in crate::commands) fn states(&self, plan: &Plan) -> Vec<State> {
         let mut states: Vec<State> = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let needs = |id: &String| plan.steps.iter().position(|other| other.id == *id);
@@ -111,7 +111,12 @@ impl<'a> Ledger<'a> {
     }
 
     /// Notes what a step is begun with; what it left goes where that was begun with something else.
-    pub(super) fn begin(&self, plan: &Plan, step: &Step, session: &Session) -> Outcome {
+    pub(in crate::commands) fn begin(
+        &self,
+        plan: &Plan,
+        step: &Step,
+        session: &Session,
+    ) -> Outcome {
         let folder = self.folder(step);
         self.taken.forget(&folder);
         let begun = match self.unfinished(plan, step) {
@@ -146,7 +151,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Notes that a step is done.
-    pub(super) fn finish(&self, step: &Step, seconds: f64) -> Outcome {
+    pub(in crate::commands) fn finish(&self, step: &Step, seconds: f64) -> Outcome {
         self.taken.forget(&self.folder(step));
         let path = marker::begun(self.out, &step.id);
         let lost = |file: &str| Failure::Failed(format!("step {} did not leave {file}", step.id));
@@ -165,7 +170,7 @@ impl<'a> Ledger<'a> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::plan::{Kind, file};
+    use super::super::{Kind, file};
     use super::*;
 
     fn step(id: &str, needs: &[&str]) -> Step {

@@ -13,43 +13,43 @@ use crate::failure::{Blame, Outcome};
 use crate::output::PROGRAM;
 
 /// SHA-256 of files, by their names in the reproduction's folder, or whole paths.
-pub(super) type Sums = BTreeMap<String, String>;
+pub(in crate::commands) type Sums = BTreeMap<String, String>;
 
 /// By what a step was worked on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Session {
+pub(in crate::commands) struct Session {
     /// Program, version and commit.
-    pub(super) program: String,
-    pub(super) device: String,
-    pub(super) precision: String,
+    pub(in crate::commands) program: String,
+    pub(in crate::commands) device: String,
+    pub(in crate::commands) precision: String,
     /// What the command line had besides the step's own words.
-    pub(super) flags: Vec<String>,
+    pub(in crate::commands) flags: Vec<String>,
 }
 
 /// `steps/ID.begun.json`: what a step was begun with, so that it goes on from what it left only where that is the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Begun {
-    pub(super) command: Vec<String>,
+pub(in crate::commands) struct Begun {
+    pub(in crate::commands) command: Vec<String>,
     /// Of the files it reads.
-    pub(super) inputs: Sums,
+    pub(in crate::commands) inputs: Sums,
     /// Each that differs from those before it.
-    pub(super) sessions: Vec<Session>,
+    pub(in crate::commands) sessions: Vec<Session>,
 }
 
 /// `steps/ID.json`: a step is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Done {
+pub(in crate::commands) struct Done {
     #[serde(flatten)]
-    pub(super) begun: Begun,
+    pub(in crate::commands) begun: Begun,
     /// Of the files it made.
-    pub(super) made: Sums,
+    pub(in crate::commands) made: Sums,
     /// Of the last process, where it took several.
-    pub(super) seconds: f64,
+    pub(in crate::commands) seconds: f64,
 }
 
 impl Session {
     /// This process's, and so that of the steps it starts; `flags` are what it hands on to them.
-    pub(super) fn now(flags: &[String]) -> Self {
+    pub(in crate::commands) fn now(flags: &[String]) -> Self {
         let says_nothing = |flag: &&String| !["--quiet", "--verbose"].contains(&flag.as_str());
         Self {
             program: PROGRAM.to_owned(),
@@ -61,28 +61,28 @@ impl Session {
 }
 
 /// Where a step's marker is, in the reproduction's folder.
-pub(super) fn done(out: &Path, id: &str) -> PathBuf {
+pub(in crate::commands) fn done(out: &Path, id: &str) -> PathBuf {
     out.join("steps").join(format!("{id}.json"))
 }
 
 /// Where it is while the step is not done.
-pub(super) fn begun(out: &Path, id: &str) -> PathBuf {
+pub(in crate::commands) fn begun(out: &Path, id: &str) -> PathBuf {
     out.join("steps").join(format!("{id}.begun.json"))
 }
 
 /// Whether anything was done for a step.
-pub(super) fn is_there(out: &Path, id: &str) -> bool {
+pub(in crate::commands) fn is_there(out: &Path, id: &str) -> bool {
     let folder = out.join("steps").join(id);
     done(out, id).exists() || begun(out, id).exists() || folder.exists()
 }
 
 /// A marker, if it is there and can be read.
-pub(super) fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
+pub(in crate::commands) fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
     serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
 }
 
 /// Removes what may not be there.
-pub(super) fn remove(path: &Path) -> Outcome {
+pub(in crate::commands) fn remove(path: &Path) -> Outcome {
     match std::fs::symlink_metadata(path) {
         Err(_) => Ok(()),
         Ok(found) if found.is_dir() => std::fs::remove_dir_all(path).failed(),
@@ -92,11 +92,11 @@ pub(super) fn remove(path: &Path) -> Outcome {
 
 /// Sums of files, each taken once.
 #[derive(Debug, Default)]
-pub(super) struct Taken(RefCell<HashMap<PathBuf, Option<String>>>);
+pub(in crate::commands) struct Taken(RefCell<HashMap<PathBuf, Option<String>>>);
 
 impl Taken {
     /// That of a file; none where it cannot be read.
-    pub(super) fn of(&self, path: &Path) -> Option<String> {
+    pub(in crate::commands) fn of(&self, path: &Path) -> Option<String> {
         if let Some(known) = self.0.borrow().get(path) {
             return known.clone();
         }
@@ -106,7 +106,7 @@ impl Taken {
     }
 
     /// What is in `folder` is about to change, or has.
-    pub(super) fn forget(&self, folder: &Path) {
+    pub(in crate::commands) fn forget(&self, folder: &Path) {
         self.0.borrow_mut().retain(|path, _| !path.starts_with(folder));
     }
 }
