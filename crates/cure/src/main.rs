@@ -10,6 +10,7 @@ mod machine;
 mod measured;
 mod memory;
 mod output;
+mod paired;
 mod progress;
 mod recipes;
 

@@ -2,6 +2,7 @@
 //! Steps are command lines of this program; `reproduce` and `audit` are made of them.
 
 mod execute;
+mod files;
 mod ledger;
 mod marker;
 mod outlook;
@@ -12,6 +13,7 @@ use std::path::Path;
 use crate::failure::{Failure, Outcome};
 
 pub(in crate::commands) use execute::{run, shell};
+pub(in crate::commands) use files::{Files, lacks};
 pub(in crate::commands) use ledger::{Ledger, State};
 pub(in crate::commands) use marker::{Done, Session, is_there};
 pub(in crate::commands) use outlook::describe;

@@ -47,13 +47,27 @@ impl Verdict {
         }
     }
 
-    /// Whether one number is below another.
-    pub(super) fn below(low: Measured, high: Measured) -> Self {
-        match low.against(high) {
+    /// Of a statement that something gets smaller.
+    pub(super) fn lower(change: Change) -> Self {
+        match change {
             Change::Lower => Self::Agrees,
             Change::Higher => Self::Differs,
             Change::Unclear => Self::Undecided,
         }
+    }
+
+    /// Of one that it gets larger.
+    pub(super) fn higher(change: Change) -> Self {
+        match change {
+            Change::Higher => Self::Agrees,
+            Change::Lower => Self::Differs,
+            Change::Unclear => Self::Undecided,
+        }
+    }
+
+    /// Whether one number is below another.
+    pub(super) fn below(low: Measured, high: Measured) -> Self {
+        Self::lower(low.against(high))
     }
 }
 

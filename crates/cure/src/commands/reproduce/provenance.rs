@@ -4,9 +4,7 @@ use cure_report::Section;
 use serde_json::{Value, json};
 
 use super::scale::{Role, Setting, Subject};
-use crate::commands::pipeline::Done;
-use crate::commands::pipeline::Step;
-use crate::commands::pipeline::shell;
+use crate::commands::pipeline::{Done, Step, shell};
 use crate::output::PROGRAM;
 
 /// A step, in the results.

@@ -9,10 +9,7 @@ use super::claims::{Claim, Verdict};
 use super::items::{ITEMS, Item, Part, Results};
 use super::provenance;
 use super::scale::{Scale, Setting};
-use crate::commands::pipeline::Done;
-use crate::commands::pipeline::Ledger;
-use crate::commands::pipeline::shell;
-use crate::commands::pipeline::{Plan, Step};
+use crate::commands::pipeline::{Done, Files, Ledger, Plan, Step, shell};
 use crate::failure::{Blame, Outcome};
 use crate::output::{PROGRAM, write_json};
 
@@ -40,7 +37,7 @@ impl<'a> Reproduction<'a> {
         for (item, steps) in planned {
             let part = match item.want(setting) {
                 Some(want) => Err(want),
-                None => Ok((item.read)(&Results { out, setting, steps })?),
+                None => Ok((item.read)(&Results { files: Files { out }, setting, steps })?),
             };
             items.push((*item, part, steps.as_slice()));
         }

@@ -3,13 +3,13 @@
 use cure_report::plot::{LinePlot, Series};
 use cure_report::{Cell, Table};
 
-use super::paired::{Difference, sign_test};
 use super::{Part, Results};
 use crate::commands::pipeline::Plan;
 use crate::commands::reproduce::claims::{Claim, Verdict};
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::{Blame, Outcome};
-use crate::measured::Measured;
+use crate::measured::{Change, Measured};
+use crate::paired::{Difference, sign_test};
 
 const NETWORKS: [Role; 3] = [Role::Original, Role::Cure, Role::Adversarial];
 
@@ -139,7 +139,7 @@ fn steadily(standing: &[Vec<bool>]) -> (Verdict, usize) {
     let mut verdict = Verdict::Agrees;
     for pair in standing.windows(2) {
         let fall = Difference::of(&pair[0], &pair[1]);
-        if share(&pair[0]) < STANDS || sign_test(fall.first, fall.second) == Verdict::Agrees {
+        if share(&pair[0]) < STANDS || sign_test(fall.first, fall.second) == Change::Higher {
             continue;
         }
         flat += 1;
@@ -159,7 +159,7 @@ fn above(first: &[Vec<bool>], second: &[Vec<bool>]) -> (Verdict, usize) {
             continue;
         }
         let lead = Difference::of(second, first);
-        let here = sign_test(lead.first, lead.second);
+        let here = Verdict::higher(sign_test(lead.first, lead.second));
         clearly += usize::from(here == Verdict::Agrees);
         verdict = verdict.and(here);
     }

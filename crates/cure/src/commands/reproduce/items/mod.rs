@@ -5,7 +5,6 @@ mod curves;
 mod evolution;
 mod gallery;
 mod masking;
-mod paired;
 mod profiles;
 mod results;
 mod sections;
@@ -17,9 +16,8 @@ use cure_report::{Figure, Table};
 
 use super::claims::Claim;
 use super::scale::{Setting, Subject};
-use crate::commands::pipeline::Plan;
+use crate::commands::pipeline::{Plan, lacks};
 use crate::failure::Outcome;
-use results::lacks;
 
 pub(super) use results::Results;
 

@@ -86,7 +86,7 @@ fn read(results: &Results<'_>, role: Role, paper: &str) -> Outcome<Part> {
     }
     let at = NETWORKS.iter().position(|&other| other == role).unwrap_or(0);
     let (Some(before), Some(after)) = (largest[0], largest[at]) else { return Err(lacks(step)) };
-    let norms = results.pairs(step, "profile", [Role::Original, role], "frobenius")?;
+    let norms = results.of_both(step, "profile", [Role::Original, role], "frobenius")?;
     let times = before.value / after.value.max(f64::MIN_POSITIVE);
     let mut claims = vec![
         // As the paper measures it: profiles averaged over images.
@@ -104,7 +104,7 @@ fn read(results: &Results<'_>, role: Role, paper: &str) -> Outcome<Part> {
         Claim::new(
             "It does so around images in general, and not in the mean alone.",
             format!("‖H‖_F is {}", norms.words(true)),
-            norms.falls(),
+            Verdict::lower(norms.change()),
         )
         .because(COUNTED),
     ];

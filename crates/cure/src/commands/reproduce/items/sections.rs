@@ -4,7 +4,7 @@ use cure_report::{Cell, Table};
 
 use super::{Part, Results, lacks};
 use crate::commands::pipeline::Plan;
-use crate::commands::reproduce::claims::Claim;
+use crate::commands::reproduce::claims::{Claim, Verdict};
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::Outcome;
 
@@ -84,14 +84,14 @@ pub(super) fn read_boundaries(results: &Results<'_>) -> Outcome<Part> {
                 Cell::from(bend.number_in_full()),
             ]);
         }
-        let column = |name| results.pairs(step, "boundary", BEFORE_AND_AFTER, name);
+        let column = |name| results.of_both(step, "boundary", BEFORE_AND_AFTER, name);
         let distance = column("distance")?;
         let bend = column("curvature")?.magnitudes();
         part.claims.push(
             Claim::new(
                 "Fine-tuning moves the boundary away from images.",
                 format!("the distance is {}", distance.words(false)),
-                distance.rises(),
+                Verdict::higher(distance.change()),
             )
             .because(FEW),
         );
@@ -99,7 +99,7 @@ pub(super) fn read_boundaries(results: &Results<'_>) -> Outcome<Part> {
             Claim::new(
                 "Boundaries are flatter afterwards.",
                 format!("|curvature| is {}", bend.words(true)),
-                bend.falls(),
+                Verdict::lower(bend.change()),
             )
             .because(FEW),
         );
@@ -148,12 +148,12 @@ fn read(results: &Results<'_>, role: Role, paper: &str) -> Outcome<Part> {
                 Cell::from(bend.number_in_full()),
             ]);
         }
-        let pairs = results.pairs(step, "surface", [Role::Original, role], "deviation")?;
+        let pairs = results.of_both(step, "surface", [Role::Original, role], "deviation")?;
         part.claims.push(
             Claim::new(
                 paper,
                 format!("the largest deviation from the tangent plane is {}", pairs.words(true)),
-                pairs.falls(),
+                Verdict::lower(pairs.change()),
             )
             .because(FEW),
         );

@@ -3,13 +3,13 @@
 use cure_report::Cell;
 use cure_report::Table;
 
-use super::paired::Difference;
 use super::tables::{minutes, pgd, text};
 use super::{Part, Results};
 use crate::commands::pipeline::Plan;
 use crate::commands::reproduce::claims::{Claim, Verdict};
 use crate::commands::reproduce::scale::{Role, Setting, Subject};
 use crate::failure::Outcome;
+use crate::paired::Difference;
 
 pub(super) fn plan(setting: &Setting, plan: &mut Plan) -> Vec<String> {
     let (radius, sizes) = (setting.scale.radii().main, setting.scale.sizes());

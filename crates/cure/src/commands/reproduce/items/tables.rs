@@ -3,13 +3,13 @@
 use cure_geometry::Mean;
 use cure_report::{Cell, Table};
 
-use super::paired::signed;
 use super::{Part, Results};
 use crate::commands::pipeline::Plan;
 use crate::commands::reproduce::claims::{Claim, Verdict};
 use crate::commands::reproduce::scale::{Role, Scale, Setting, Subject};
 use crate::failure::Outcome;
 use crate::measured::{Change, Measured};
+use crate::paired::signed;
 
 const SMALLER: &str = "another network, another training and fewer images than the paper's";
 

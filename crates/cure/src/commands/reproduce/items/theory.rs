@@ -175,7 +175,7 @@ pub(super) fn read_alignment(results: &Results<'_>) -> Outcome<Part> {
     }
     let Some(Some(before)) = of_columns.first() else { return Err(lacks(by_columns)) };
     let roles = [Role::Original, Role::DeepFool];
-    let pairs = results.pairs(by_columns, "alignment", roles, "alignment")?;
+    let pairs = results.of_both(by_columns, "alignment", roles, "alignment")?;
     let claims = vec![
         Claim::new(
             "The gradient is not orthogonal to the direction of largest curvature: 0.43, where chance would give 0.02.",
@@ -189,7 +189,7 @@ pub(super) fn read_alignment(results: &Results<'_>) -> Outcome<Part> {
         Claim::new(
             "It is more nearly along it after fine-tuning on DeepFool's examples: 0.43 before and 0.90 after.",
             format!("at h = {h} it is {}", pairs.words(false)),
-            pairs.rises(),
+            Verdict::higher(pairs.change()),
         )
         .because("it depends on h, which the paper does not give: docs/geometry.md"),
     ];

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use cure_geometry::Mean;
 
-use crate::commands::reproduce::claims::Verdict;
-use crate::measured::short;
+use crate::measured::{Change, short};
 
 /// The 0.975 quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
@@ -14,33 +13,28 @@ const Z: f64 = 1.959_963_984_540_054;
 const LEVEL: f64 = 0.05;
 
 /// A value of each image before and after.
-pub(super) struct Pairs(Vec<(f64, f64)>);
+pub(crate) struct Pairs(Vec<(f64, f64)>);
 
 impl Pairs {
     /// Of the images that have both.
-    pub(super) fn of(before: &BTreeMap<usize, f64>, after: &BTreeMap<usize, f64>) -> Self {
+    pub(crate) fn of(before: &BTreeMap<usize, f64>, after: &BTreeMap<usize, f64>) -> Self {
         Self(before.iter().filter_map(|(at, value)| Some((*value, *after.get(at)?))).collect())
     }
 
     /// Without their signs.
-    pub(super) fn magnitudes(self) -> Self {
+    pub(crate) fn magnitudes(self) -> Self {
         Self(self.0.into_iter().map(|(before, after)| (before.abs(), after.abs())).collect())
     }
 
-    /// Whether values fall: the sign test, two-sided, of those that change.
-    pub(super) fn falls(&self) -> Verdict {
+    /// What becomes of the values: the sign test, two-sided, of those that change.
+    pub(crate) fn change(&self) -> Change {
         let lower = self.0.iter().filter(|(before, after)| after < before).count();
         let higher = self.0.iter().filter(|(before, after)| after > before).count();
-        sign_test(lower, higher)
-    }
-
-    /// Whether they rise.
-    pub(super) fn rises(&self) -> Verdict {
-        Self(self.0.iter().map(|&(before, after)| (after, before)).collect()).falls()
+        sign_test(higher, lower)
     }
 
     /// How many fall or rise, and the medians.
-    pub(super) fn words(&self, is_to_fall: bool) -> String {
+    pub(crate) fn words(&self, is_to_fall: bool) -> String {
         let so = |pair: &&(f64, f64)| if is_to_fall { pair.1 < pair.0 } else { pair.1 > pair.0 };
         let [before, after] = [|pair: &(f64, f64)| pair.0, |pair: &(f64, f64)| pair.1]
             .map(|side| Mean::of(&self.0.iter().map(side).collect::<Vec<_>>()))
@@ -54,10 +48,10 @@ impl Pairs {
     }
 }
 
-/// Whether `agreeing` are more than `differing` beyond chance: the exact binomial test at 5 %, which for images that
+/// Whether so many are more than so many `others` beyond chance: the exact binomial test at 5 %, which for images that
 /// stand under one attack or network alone is McNemar's.
-pub(super) fn sign_test(agreeing: usize, differing: usize) -> Verdict {
-    let (n, fewer) = (agreeing + differing, agreeing.min(differing));
+pub(crate) fn sign_test(some: usize, others: usize) -> Change {
+    let (n, fewer) = (some + others, some.min(others));
     // ln of n over k, over 2ⁿ, from one k to the next.
     let mut term = -(n as f64) * std::f64::consts::LN_2;
     let mut tail = 0.0;
@@ -65,30 +59,30 @@ pub(super) fn sign_test(agreeing: usize, differing: usize) -> Verdict {
         tail += term.exp();
         term += ((n - k) as f64 / (k + 1) as f64).ln();
     }
-    match agreeing.cmp(&differing) {
-        _ if n == 0 || 2.0 * tail > LEVEL => Verdict::Undecided,
-        std::cmp::Ordering::Greater => Verdict::Agrees,
-        _ => Verdict::Differs,
+    match some.cmp(&others) {
+        _ if n == 0 || 2.0 * tail > LEVEL => Change::Unclear,
+        std::cmp::Ordering::Greater => Change::Higher,
+        _ => Change::Lower,
     }
 }
 
 /// How many points of accuracy one attack or network leaves more than another on the same images.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// In percent of the images.
-    pub(super) points: f64,
+    pub(crate) points: f64,
     /// The 95 % interval.
-    pub(super) ci95: [f64; 2],
+    pub(crate) ci95: [f64; 2],
     /// Images that stand in the first alone.
-    pub(super) first: usize,
+    pub(crate) first: usize,
     /// In the second alone.
-    pub(super) second: usize,
+    pub(crate) second: usize,
 }
 
 impl Difference {
     /// From whether each image stands, with the adjusted Wald interval of Bonett and Price, *British Journal of
     /// Mathematical and Statistical Psychology* 65, 2012. Both are of the same images in the same order.
-    pub(super) fn of(first: &[bool], second: &[bool]) -> Self {
+    pub(crate) fn of(first: &[bool], second: &[bool]) -> Self {
         let only = |one: &[bool], other: &[bool]| {
             one.iter().zip(other).filter(|(one, other)| **one && !**other).count()
         };
@@ -102,14 +96,14 @@ impl Difference {
     }
 
     /// With its interval.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let [low, high] = self.ci95;
         format!("{} points ({} to {})", signed(self.points), signed(low), signed(high))
     }
 }
 
 /// One decimal, and a sign that is a minus.
-pub(super) fn signed(value: f64) -> String {
+pub(crate) fn signed(value: f64) -> String {
     let text = format!("{:.1}", value.abs());
     if value < 0.0 && text != "0.0" { format!("−{text}") } else { text }
 }
@@ -125,19 +119,19 @@ mod tests {
     #[test]
     fn the_binomial_decides() {
         // Both tails: 0.0625 for 5 of 5, 0.03125 for 6 of 6, 0.0386 for 15 of 20 and more, 0.115 for 14.
-        for (more, fewer, verdict) in [
-            (5, 0, Verdict::Undecided),
-            (6, 0, Verdict::Agrees),
-            (0, 6, Verdict::Differs),
-            (15, 5, Verdict::Agrees),
-            (14, 6, Verdict::Undecided),
-            (0, 0, Verdict::Undecided),
+        for (more, fewer, change) in [
+            (5, 0, Change::Unclear),
+            (6, 0, Change::Higher),
+            (0, 6, Change::Lower),
+            (15, 5, Change::Higher),
+            (14, 6, Change::Unclear),
+            (0, 0, Change::Unclear),
             // As docs/results.md has it: p = 0.02.
-            (40, 21, Verdict::Agrees),
-            (26, 30, Verdict::Undecided),
-            (9000, 1000, Verdict::Agrees),
+            (40, 21, Change::Higher),
+            (26, 30, Change::Unclear),
+            (9000, 1000, Change::Higher),
         ] {
-            assert_eq!(sign_test(more, fewer), verdict, "{more}, {fewer}");
+            assert_eq!(sign_test(more, fewer), change, "{more}, {fewer}");
         }
     }
 
@@ -147,14 +141,14 @@ mod tests {
         let mut after = values(&[0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 1e6]);
         after.insert(9, 1.0);
         let pairs = Pairs::of(&before, &after);
-        assert_eq!((pairs.falls(), pairs.rises()), (Verdict::Undecided, Verdict::Undecided));
+        assert_eq!(pairs.change(), Change::Unclear);
         assert_eq!(
             pairs.words(true),
             "smaller for 6 of 7 images, median 4.00 before and 2.00 after"
         );
         after.insert(6, 0.0);
         let pairs = Pairs::of(&before, &after);
-        assert_eq!((pairs.falls(), pairs.rises()), (Verdict::Agrees, Verdict::Differs));
+        assert_eq!(pairs.change(), Change::Lower);
     }
 
     #[test]
