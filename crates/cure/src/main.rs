@@ -52,6 +52,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Outcome {
     let general = &arguments.general;
     match &arguments.command {
+        Command::Audit(options) => commands::audit::run(general, options),
         Command::Reproduce(options) => commands::reproduce::run(general, options),
         Command::Demo(options) => commands::demo::run(general, options),
         Command::Data(options) => commands::data::run(general, options),

@@ -102,6 +102,48 @@ impl Difference {
     }
 }
 
+/// The share of images below which a network does not stand.
+const STANDS: f64 = 0.02;
+
+/// How accuracy goes from each ε to the next larger one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It falls at each step, beyond chance, as long as it is above [`STANDS`].
+    Falls,
+    /// At a step less than a point is lost, surely. It cannot rise but by an attack that fails.
+    HasPlateau,
+    Unclear,
+}
+
+/// The course of whether each image stands, from ε to ε, and at how many steps it does not clearly fall.
+pub(crate) fn course(standing: &[Vec<bool>]) -> (Course, usize) {
+    let (mut course, mut flat) = (Course::Falls, 0);
+    for pair in standing.windows(2) {
+        let fall = Difference::of(&pair[0], &pair[1]);
+        if is_fallen(&pair[0]) || sign_test(fall.first, fall.second) == Change::Higher {
+            continue;
+        }
+        flat += 1;
+        let is_plateau = fall.ci95[1] < 1.0;
+        if is_plateau || course == Course::HasPlateau {
+            course = Course::HasPlateau;
+        } else {
+            course = Course::Unclear;
+        }
+    }
+    (course, flat)
+}
+
+/// Whether hardly an image stands.
+pub(crate) fn is_fallen(standing: &[bool]) -> bool {
+    share(standing) < STANDS
+}
+
+/// The share of images that stand.
+pub(crate) fn share(standing: &[bool]) -> f64 {
+    standing.iter().filter(|stands| **stands).count() as f64 / standing.len().max(1) as f64
+}
+
 /// One decimal, and a sign that is a minus.
 pub(crate) fn signed(value: f64) -> String {
     let text = format!("{:.1}", value.abs());
@@ -169,5 +211,16 @@ mod tests {
         );
         assert_eq!(Difference::of(&first, &first).points, 0.0);
         assert_eq!(Difference::of(&[], &[]).points, 0.0);
+    }
+
+    #[test]
+    fn a_plateau_is_not_a_steady_fall() {
+        let curve = |counts: &[usize], of: usize| -> Vec<Vec<bool>> {
+            counts.iter().map(|&count| (0..of).map(|image| image < count).collect()).collect()
+        };
+        assert_eq!(course(&curve(&[90, 70, 50, 30, 10, 0, 0], 100)), (Course::Falls, 0));
+        assert_eq!(course(&curve(&[90, 70, 68, 30, 10], 100)), (Course::Unclear, 1));
+        let plateau = curve(&[9000, 5000, 4990, 4985, 3000], 10_000);
+        assert_eq!(course(&plateau), (Course::HasPlateau, 1));
     }
 }

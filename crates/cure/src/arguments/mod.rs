@@ -163,6 +163,8 @@ impl General {
 pub(crate) enum Command {
     /// Train, attack, fine-tune with CURE and attack again, on built-in data; writes a report.
     Demo(commands::demo::Options),
+    /// Whether somebody's network is robust, and whether that can be believed: one report with a verdict.
+    Audit(commands::audit::Options),
     /// The paper's tables and figures, its numbers beside ours, in one report.
     Reproduce(commands::reproduce::Options),
     /// What data there is, and what a dataset holds.

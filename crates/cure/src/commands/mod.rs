@@ -1,6 +1,7 @@
 //! One file a command; each reads as a paragraph: parse, validate, run, write.
 
 pub(crate) mod attacks;
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod convert;
 pub(crate) mod curve;

@@ -77,8 +77,18 @@ impl Files<'_> {
         Ok(Pairs::of(&before?, &after?))
     }
 
-    /// Whether each image of an evaluation stands: as it is, then under each attack.
+    /// Whether each image of an evaluation stands: as it is, then under each attack. One that an attack could say
+    /// nothing about does not.
     pub(in crate::commands) fn standing(&self, step: &str) -> Outcome<Vec<Vec<bool>>> {
+        self.outcomes(step, |verdict| verdict == "robust")
+    }
+
+    /// Whether each image is classified correctly, then whether `counts` each attack's verdict on it.
+    pub(in crate::commands) fn outcomes(
+        &self,
+        step: &str,
+        counts: impl Fn(&str) -> bool,
+    ) -> Outcome<Vec<Vec<bool>>> {
         let mut rows = csv::Reader::from_path(self.out.join(file(step, ROWS))).failed()?;
         let mut found: Vec<Vec<bool>> = vec![Vec::new()];
         let (mut last, mut attack) = (None, 0);
@@ -97,7 +107,7 @@ impl Files<'_> {
             if found.len() == attack {
                 found.push(Vec::new());
             }
-            found[attack].push(verdict == "robust");
+            found[attack].push(counts(&verdict));
         }
         match found.iter().all(|images| images.len() == found[0].len()) && found.len() > 1 {
             true => Ok(found),

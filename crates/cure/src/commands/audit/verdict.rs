@@ -1,0 +1,89 @@
+//! What an audit comes to, in plain words.
+
+use cure_attacks::Epsilon;
+use serde::Serialize;
+
+use super::checks::{Answer, Check};
+use super::findings::{Findings, accuracy};
+use crate::measured::Measured;
+
+/// Accuracy under attack up to which nothing of it is called robustness.
+const NOTHING: f64 = 0.05;
+
+const NOT: &str = "not robust";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Trust {
+    /// Nothing measured speaks against the number.
+    Believed,
+    /// Attacks by gradients fail on this network: their numbers say nothing, and the lowest may still be too high.
+    Misleading,
+    /// Too few images to tell.
+    Undecided,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Verdict {
+    pub(super) trust: Trust,
+    /// In a few words.
+    pub(super) headline: String,
+    /// In sentences.
+    pub(super) sentences: Vec<String>,
+}
+
+impl Verdict {
+    pub(super) fn of(found: &Findings, checks: &[Check], epsilon: Epsilon) -> Self {
+        let (clean, worst) = (accuracy(&found.standing[0]), found.worst());
+        let of = |answer| checks.iter().filter(move |check| check.answer == answer);
+        let bad: Vec<&Check> = of(Answer::Bad).collect();
+        let undecided = of(Answer::Undecided).count();
+        let trust = match (bad.is_empty(), undecided) {
+            (false, _) => Trust::Misleading,
+            (true, 0) => Trust::Believed,
+            (true, _) => Trust::Undecided,
+        };
+        let how = match worst {
+            Measured { ci95: [_, high], .. } if high <= NOTHING => NOT,
+            Measured { ci95: [low, _], .. } if low > NOTHING => "robust on some images",
+            _ => "hardly robust, if at all",
+        };
+        let headline = match trust {
+            Trust::Misleading if how == NOT => {
+                "Not robust, and its gradients mislead attacks".to_owned()
+            }
+            Trust::Misleading => {
+                "Do not believe its robustness: its gradients mislead attacks".to_owned()
+            }
+            _ => format!("{}{} at ε = {epsilon}", how[..1].to_uppercase(), &how[1..]),
+        };
+        let mut sentences = vec![format!(
+            "Of {} {} are classified correctly; at ε = {epsilon} at most {} stand under everything that was tried.",
+            found.data,
+            clean.percent_in_full(),
+            worst.percent_in_full(),
+        )];
+        sentences.push(match trust {
+            Trust::Misleading => {
+                let reasons: Vec<String> = bad
+                    .iter()
+                    .map(|check| format!("{} No: {}; {}", check.question, check.evidence, check.meaning))
+                    .collect();
+                format!(
+                    "Accuracies under attacks by gradients are not to be believed for this network. {}.",
+                    reasons.join(". ")
+                )
+            }
+            Trust::Believed if how == NOT => "Attacks work on this network as they should.".into(),
+            Trust::Believed => "Nothing that was measured speaks against this number; it is an upper bound all the same, and an \
+                                attack made for this network may find more."
+                .into(),
+            Trust::Undecided => format!(
+                "Nothing that was measured speaks against this number, but {undecided} of {} questions are left undecided by so few \
+                 images: give --minutes more.",
+                checks.len()
+            ),
+        });
+        Self { trust, headline, sentences }
+    }
+}
