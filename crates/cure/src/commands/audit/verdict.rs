@@ -46,7 +46,7 @@ impl Verdict {
         let how = match worst {
             Measured { ci95: [_, high], .. } if high <= NOTHING => NOT,
             Measured { ci95: [low, _], .. } if low > NOTHING => "robust on some images",
-            _ => "hardly robust, if at all",
+            _ => "hardly robust",
         };
         let headline = match trust {
             Trust::Misleading if how == NOT => {
@@ -65,13 +65,11 @@ impl Verdict {
         )];
         sentences.push(match trust {
             Trust::Misleading => {
-                let reasons: Vec<String> = bad
-                    .iter()
-                    .map(|check| format!("{} No: {}; {}", check.question, check.evidence, check.meaning))
-                    .collect();
+                let reasons: Vec<&str> = bad.iter().map(|check| check.meaning).collect();
                 format!(
-                    "Accuracies under attacks by gradients are not to be believed for this network. {}.",
-                    reasons.join(". ")
+                    "Accuracies under attacks by gradients are not to be believed for this network: {}. The questions that led to \
+                     this, and what answered them, are below.",
+                    reasons.join("; ")
                 )
             }
             Trust::Believed if how == NOT => "Attacks work on this network as they should.".into(),
