@@ -9,6 +9,7 @@
 mod architecture;
 mod classifier;
 mod error;
+mod functions;
 mod initialise;
 mod layout;
 mod linearization;
@@ -26,6 +27,7 @@ pub mod weights;
 pub use architecture::{Architecture, Family, Shortcut};
 pub use classifier::{Classifier, Linearized};
 pub use error::{NetworkError, Result};
+pub use functions::Functions;
 pub use layout::{ParameterSpec, Role};
 pub use linearization::{Adjoint, BatchStatistics, Linearization, Tangent};
 pub use load::{LoadError, LoadOptions, Loaded, load, normalization_of, save};

@@ -68,6 +68,9 @@ fn run(arguments: &Arguments) -> Outcome {
         Command::Masking(options) => commands::masking::run(general, options),
         Command::Derivatives(options) => commands::derivatives::run(general, options),
         Command::Convert(options) => commands::convert::run(general, options),
+        Command::Selftest(options) => commands::selftest::run(general, options),
+        Command::Completions(options) => commands::completions::run(options),
+        Command::Man(options) => commands::man::run(options),
         Command::Bench(options) => commands::bench::run(general, options),
     }
 }

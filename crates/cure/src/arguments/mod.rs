@@ -193,6 +193,12 @@ pub(crate) enum Command {
     Derivatives(commands::derivatives::Options),
     /// Turn a weights file of PyTorch into safetensors with architecture and normalisation.
     Convert(commands::convert::Options),
+    /// Whether this build computes what it should on this machine and device, in seconds.
+    Selftest(commands::selftest::Options),
+    /// What a shell needs to complete command lines of cure.
+    Completions(commands::completions::Options),
+    /// Manual pages, one for each command.
+    Man(commands::man::Options),
     /// Speed and memory, beside PyTorch and the libraries on top of it.
     Bench(commands::bench::Options),
 }
