@@ -24,7 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pixels = |image: usize| (0..16).map(move |i| 0.5 + side(i) * 0.005 * (image + 1) as f32);
     let images = Tensor::new(&[20, 1, 4, 4], (0..20).flat_map(pixels).collect())?;
     let set = EvaluationSet::new(images, vec![0; 20], (0..20).collect())?;
-    let attacks = ["fgsm:eps=8/255".parse()?, "autoattack:norm=linf,eps=8/255".parse()?];
+    // The standard version of AutoAttack needs four classes.
+    let auto = "autoattack:norm=linf,eps=8/255,version=custom,members=apgd+fab+square";
+    let attacks = ["fgsm:eps=8/255".parse()?, auto.parse()?];
     let found = evaluate(&network, &set, &attacks, &EvaluationOptions::default(), &mut Silent)?;
     for attack in &found.attacks {
         println!("{}: {} of {} stand", attack.name, attack.robust, attack.n);
