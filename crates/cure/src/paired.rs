@@ -105,32 +105,42 @@ impl Difference {
 /// The share of images below which a network does not stand.
 const STANDS: f64 = 0.02;
 
+/// Points that accuracy has to be below the clean one before a plateau is one: a robust network loses nothing at small ε.
+const BEGUN: f64 = 5.0;
+/// Points within which a step of ε loses nothing.
+const FLAT: f64 = 1.0;
+
 /// How accuracy goes from each ε to the next larger one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Course {
-    /// It falls at each step, beyond chance, as long as it is above [`STANDS`].
+    /// Once it has begun to fall it falls at each step, beyond chance, as long as it is above [`STANDS`].
     Falls,
-    /// At a step less than a point is lost, surely. It cannot rise but by an attack that fails.
+    /// It has begun to fall, and at a later step less than a point is lost, surely. It cannot rise but by an attack that
+    /// fails.
     HasPlateau,
     Unclear,
 }
 
-/// The course of whether each image stands, from ε to ε, and at how many steps it does not clearly fall.
+/// The course of whether each image stands, from ε to ε, the first without an attack; and at how many steps it does not
+/// clearly fall.
 pub(crate) fn course(standing: &[Vec<bool>]) -> (Course, usize) {
-    let (mut course, mut flat) = (Course::Falls, 0);
+    let has_begun = |at: &[bool]| Difference::of(&standing[0], at).ci95[0] > BEGUN;
+    let (mut plateau, mut flat) = (false, 0);
     for pair in standing.windows(2) {
-        let fall = Difference::of(&pair[0], &pair[1]);
-        if is_fallen(&pair[0]) || sign_test(fall.first, fall.second) == Change::Higher {
+        if is_fallen(&pair[0]) || !has_begun(&pair[0]) {
             continue;
         }
-        flat += 1;
-        let is_plateau = fall.ci95[1] < 1.0;
-        if is_plateau || course == Course::HasPlateau {
-            course = Course::HasPlateau;
-        } else {
-            course = Course::Unclear;
-        }
+        let fall = Difference::of(&pair[0], &pair[1]);
+        let is_flat = fall.ci95[1] < FLAT;
+        plateau |= is_flat;
+        flat += usize::from(is_flat || sign_test(fall.first, fall.second) != Change::Higher);
     }
+    let falls = standing.last().is_some_and(|last| has_begun(last));
+    let course = match (plateau, flat) {
+        (true, _) => Course::HasPlateau,
+        (false, 0) if falls => Course::Falls,
+        _ => Course::Unclear,
+    };
     (course, flat)
 }
 
@@ -221,6 +231,10 @@ mod tests {
         assert_eq!(course(&curve(&[90, 70, 50, 30, 10, 0, 0], 100)), (Course::Falls, 0));
         assert_eq!(course(&curve(&[90, 70, 68, 30, 10], 100)), (Course::Unclear, 1));
         let plateau = curve(&[9000, 5000, 4990, 4985, 3000], 10_000);
-        assert_eq!(course(&plateau), (Course::HasPlateau, 1));
+        assert_eq!(course(&plateau), (Course::HasPlateau, 2));
+        // A robust network loses nothing at first, and one that never falls has no course.
+        let robust = curve(&[946, 946, 943, 902, 552, 22, 0], 1000);
+        assert_eq!(course(&robust), (Course::Falls, 0));
+        assert_eq!(course(&curve(&[946, 946, 945, 945], 1000)), (Course::Unclear, 0));
     }
 }

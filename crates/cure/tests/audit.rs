@@ -92,13 +92,13 @@ fn a_network_that_hides_its_gradients_is_called_out_and_an_honest_one_is_not() {
     assert_ne!(honest["verdict"]["trust"], "misleading", "{text}");
     assert_eq!(answer(&honest, "gradients to follow"), "good");
     assert_eq!(answer(&honest, "adapted"), "not-measured");
-    assert!(text.contains("stand under everything that was tried"), "{text}");
+    assert!(text.contains("stand under noise, FGSM, PGD and AutoAttack"), "{text}");
 
     let text = done(place, &format!("audit --weights masked.safetensors {audit} --out masked"));
     let masked = results(&place.join("masked"));
     assert_eq!(masked["verdict"]["trust"], "misleading", "{text}");
     assert_eq!(answer(&masked, "gradients to follow"), "bad");
-    assert!(text.contains("its gradients mislead attacks"), "{text}");
+    assert!(text.contains("attacks on it do not work as they should"), "{text}");
     // An image without a gradient was not fooled, and AutoAttack, whose losses have no scale, says how few stand.
     let accuracy = |results: &Value, of: &str| results["found"][of]["value"].as_f64().unwrap();
     let long = masked["found"]["attacks"]["PGD(100), random start"]["value"].as_f64().unwrap();

@@ -57,11 +57,11 @@ const FULL: Sizes = Sizes {
     geometry: 200,
     images: usize::MAX,
 };
-/// With fewer images a number would say nothing, however little time there is.
+/// With fewer images no question could be answered well, however little time there is.
 const LEAST: Sizes = Sizes {
-    attacks: 100,
-    autoattack: 50,
-    masking: 20,
+    attacks: 140,
+    autoattack: 60,
+    masking: 30,
     spsa_steps: 20,
     curve: 50,
     geometry: 10,

@@ -1,5 +1,6 @@
 //! What the measurements of an audit have found, as numbers.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use cure_attacks::{Epsilon, Warning, wilson95};
@@ -68,6 +69,10 @@ pub(super) struct Findings {
     /// Medians: lower bound, upper bound and what an attack finds.
     pub(super) bounds: [Option<f64>; 3],
     pub(super) figures: Vec<Figure>,
+    /// Classes of the data that are not among the images that AutoAttack saw, though there is room for all.
+    pub(super) missing_classes: usize,
+    /// Whether all images that there are were used.
+    pub(super) used_all: bool,
 }
 
 impl Findings {
@@ -115,7 +120,19 @@ impl Findings {
             median_norm: profile.medians("/frobenius").first().copied().flatten(),
             bounds: ["/of_bounded/lower", "/of_bounded/upper", "/of_bounded/measured"].map(median),
             figures,
+            missing_classes: missing(data.labels(), setting.sizes.autoattack),
+            used_all: setting.sizes.autoattack == setting.sizes.images,
         })
+    }
+
+    /// The lowest accuracy that was found: of each image's worst on those that AutoAttack saw, or of its worst under the
+    /// other attacks on all of theirs.
+    pub(super) fn quoted(&self) -> Measured {
+        let stands = |image: usize| self.standing.iter().all(|of| of[image]);
+        let n = self.standing[0].len();
+        let without = accuracy(&(0..n).map(stands).collect::<Vec<_>>());
+        let worst = self.worst();
+        if without.value < worst.value { without } else { worst }
     }
 
     /// Whether each image that AutoAttack saw stands under it and under all others.
@@ -165,14 +182,13 @@ impl Findings {
 
 impl Seen {
     fn of(warnings: &[Warning]) -> Self {
-        let without = |warning: &Warning| {
-            matches!(
-                warning,
-                Warning::VanishingGradient { .. }
-                    | Warning::UnusableGradient { .. }
-                    | Warning::Probabilities { .. }
-                    | Warning::ConstantLogits { .. }
-            )
+        // Of single images nothing follows; PGD's own count says more of them.
+        let many = |samples: usize, of: usize| 2 * samples >= of;
+        let without = |warning: &Warning| match warning {
+            Warning::VanishingGradient { samples, of }
+            | Warning::UnusableGradient { samples, of } => many(*samples, *of),
+            Warning::Probabilities { .. } | Warning::ConstantLogits { .. } => true,
+            _ => false,
         };
         let random = |warning: &Warning| matches!(warning, Warning::NonDeterministic { .. });
         Self {
@@ -194,6 +210,14 @@ impl Masking {
             is_undetermined: found["is_undetermined"].as_bool()?,
         })
     }
+}
+
+/// How many classes of all these labels are not among the first ones.
+fn missing(labels: &[usize], first: usize) -> usize {
+    let classes = |labels: &[usize]| labels.iter().copied().collect::<BTreeSet<usize>>();
+    let (all, some) = (classes(labels), classes(&labels[..first.min(labels.len())]));
+    // By chance alone some are missing of few images.
+    if first < 5 * all.len() { 0 } else { all.difference(&some).count() }
 }
 
 fn is_standing(verdict: &str) -> bool {

@@ -69,12 +69,14 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
             options.minutes
         )));
     }
-    let asked = Asked::new(general, options, epsilon)?;
+    // The network's file is looked for before the data is read.
+    options.model.file()?;
+    let data = options.data.load()?;
+    let asked = Asked::new(general, options, epsilon, &data)?;
     let before = setting::read(&options.out)?;
     if let Some(before) = &before {
         before.check(&asked, &options.out)?;
     }
-    let data = options.data.load()?;
     let model = options.model.load(&data)?;
     let classifier = model.classifier()?;
     let set = Confinement::default().set(&data)?;
@@ -83,7 +85,8 @@ pub(crate) fn run(general: &General, options: &Options) -> Outcome {
         Some(before) => before,
         None => {
             let pace = budget::pace(classifier.as_ref(), &set, epsilon, general.seed())?;
-            asked.with(budget::sizes(&pace, data.len(), options.minutes), pace)
+            let sizes = budget::sizes(&pace, data.len(), options.minutes);
+            asked.with(sizes, pace, model.classes())
         }
     };
     let plan = steps::plan(&setting, epsilon);

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use cure_attacks::Epsilon;
-use cure_data::DataSpec;
+use cure_data::{DataSpec, Dataset};
 use serde::{Deserialize, Serialize};
 
 use super::Options;
@@ -25,6 +25,8 @@ pub(super) struct Asked {
     pub(super) model: Vec<String>,
     /// What `--data` takes.
     pub(super) data: String,
+    /// The SHA-256 of what it read.
+    pub(super) data_sha256: String,
     pub(super) split: String,
     /// The first image, where a part of the split was asked for.
     pub(super) first: usize,
@@ -42,10 +44,17 @@ pub(super) struct Setting {
     pub(super) asked: Asked,
     pub(super) sizes: Sizes,
     pub(super) pace: Pace,
+    /// The network's classes.
+    pub(super) classes: usize,
 }
 
 impl Asked {
-    pub(super) fn new(general: &General, options: &Options, epsilon: Epsilon) -> Outcome<Self> {
+    pub(super) fn new(
+        general: &General,
+        options: &Options,
+        epsilon: Epsilon,
+        images: &Dataset,
+    ) -> Outcome<Self> {
         let (arguments, file) = (&options.model, options.model.file()?);
         let network = whole(file)?;
         let mut model = match arguments.weights {
@@ -64,7 +73,7 @@ impl Asked {
             (Some(place), Some((name, _))) => format!("{name}:{}", whole(place)?),
             _ => options.data.data.clone(),
         };
-        let (first, images) = match (&options.data.limit, &options.data.indices) {
+        let (first, count) = match (&options.data.limit, &options.data.indices) {
             (Some(limit), _) => (0, Some(*limit)),
             (None, Some(range)) => ends(range)?,
             (None, None) => (0, None),
@@ -73,9 +82,10 @@ impl Asked {
             network,
             model,
             data,
+            data_sha256: images.sha256().to_owned(),
             split: options.data.split.clone(),
             first,
-            images,
+            images: count,
             epsilon: epsilon.notation(),
             minutes: options.minutes,
             seed: general.seed(),
@@ -83,8 +93,8 @@ impl Asked {
         })
     }
 
-    pub(super) fn with(self, sizes: Sizes, pace: Pace) -> Setting {
-        Setting { asked: self, sizes, pace }
+    pub(super) fn with(self, sizes: Sizes, pace: Pace, classes: usize) -> Setting {
+        Setting { asked: self, sizes, pace, classes }
     }
 }
 

@@ -76,9 +76,14 @@ pub(super) fn plan(setting: &Setting, epsilon: Epsilon) -> Plan {
         costs.masking * sizes.masking as f64,
     );
 
-    let strongest = [format!("autoattack:norm=linf,eps={eps}")];
+    // The standard version compares four logits.
+    let (what, version) = match setting.classes {
+        0..4 => ("AutoAttack without targets", ",version=custom,members=apgd+fab+square"),
+        _ => ("AutoAttack", ""),
+    };
+    let strongest = [format!("autoattack:norm=linf,eps={eps}{version}")];
     let (count, cost) = (sizes.autoattack, costs.autoattack);
-    evaluate(&mut plan, setting, AUTOATTACK, "AutoAttack", &strongest, count, cost);
+    evaluate(&mut plan, setting, AUTOATTACK, what, &strongest, count, cost);
     plan
 }
 

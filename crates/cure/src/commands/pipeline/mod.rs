@@ -112,13 +112,19 @@ pub(in crate::commands) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
+/// What a plan's folder holds from the start.
+const OWN: [&str; 3] = ["steps", "logs", ".lock"];
+
 /// Makes the folder `out`, or goes on with it where it holds the file `record`; nobody else writes to it as long as what
 /// this returns is kept.
 ///
 /// # Errors
 /// [`Failure::Input`] if it holds something else, cannot be written, or somebody is at work in it.
 pub(in crate::commands) fn open(out: &Path, record: &str) -> Outcome<File> {
-    let is_other = std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some())
+    // What this function makes itself is nobody else's, should the program have been killed before it wrote the record.
+    let is_own = |name: &std::ffi::OsStr| OWN.iter().any(|own| name == *own);
+    let is_other = std::fs::read_dir(out)
+        .is_ok_and(|mut files| files.any(|file| file.is_ok_and(|file| !is_own(&file.file_name()))))
         && !out.join(record).is_file();
     if is_other {
         return Err(Failure::Input(format!(
@@ -127,7 +133,7 @@ pub(in crate::commands) fn open(out: &Path, record: &str) -> Outcome<File> {
         )));
     }
     let refuse = |error: std::io::Error| Failure::Input(format!("{}: {error}", out.display()));
-    for folder in ["steps", "logs"] {
+    for folder in &OWN[..2] {
         std::fs::create_dir_all(out.join(folder)).map_err(refuse)?;
     }
     let lock = File::create(out.join(".lock")).map_err(refuse)?;
