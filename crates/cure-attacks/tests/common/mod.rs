@@ -54,66 +54,7 @@ pub(crate) fn predict(classifier: &dyn Classifier, images: &Tensor) -> Vec<usize
 }
 
 /// A classifier made of two functions of one image: its logits, and the pullback Jᵀu.
-pub(crate) struct Toy<F, G> {
-    pub(crate) classes: usize,
-    pub(crate) input: [usize; 3],
-    pub(crate) logits: F,
-    pub(crate) pullback: G,
-}
-
-struct At<'a, G> {
-    images: Tensor,
-    logits: Tensor,
-    pullback: &'a G,
-}
-
-impl<F, G> Classifier for Toy<F, G>
-where
-    F: Fn(&[f32]) -> Vec<f32> + Sync,
-    G: Fn(&[f32], &[f32]) -> Vec<f32> + Sync,
-{
-    fn classes(&self) -> usize {
-        self.classes
-    }
-
-    fn input_shape(&self) -> [usize; 3] {
-        self.input
-    }
-
-    fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        let length: usize = self.input.iter().product();
-        let values: Vec<f32> =
-            images.host().chunks_exact(length).flat_map(|image| (self.logits)(image)).collect();
-        Ok(Tensor::new(&[images.shape()[0], self.classes], values)?)
-    }
-
-    fn linearize<'a>(&'a self, images: &Tensor) -> Result<Box<dyn Linearized + 'a>> {
-        let logits = self.logits(images)?;
-        Ok(Box::new(At { images: images.clone(), logits, pullback: &self.pullback }))
-    }
-}
-
-impl<G: Fn(&[f32], &[f32]) -> Vec<f32>> Linearized for At<'_, G> {
-    fn logits(&self) -> &Tensor {
-        &self.logits
-    }
-
-    fn pullback(&self, u: &Tensor) -> Result<Tensor> {
-        let n = self.images.shape()[0].max(1);
-        let (images, u) = (self.images.host(), u.host());
-        let pairs = images.chunks_exact(images.len() / n).zip(u.chunks_exact(u.len() / n));
-        let values = pairs.flat_map(|(image, u)| (self.pullback)(image, u)).collect();
-        Ok(Tensor::new(self.images.shape(), values)?)
-    }
-
-    fn pushforward(&self, _: &Tensor) -> Result<Tensor> {
-        unimplemented!("no attack here asks for it")
-    }
-
-    fn hessian_vector(&self, _: &[usize], _: &Tensor) -> Result<Tensor> {
-        unimplemented!("no attack here asks for it")
-    }
-}
+pub(crate) use cure_network::Functions as Toy;
 
 type Logits = Box<dyn Fn(&[f32]) -> Vec<f32> + Sync>;
 type Pullback = Box<dyn Fn(&[f32], &[f32]) -> Vec<f32> + Sync>;
