@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use cure::data::write_npz;
+use cure::tensor::Tensor;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
@@ -125,6 +127,50 @@ fn a_network_that_hides_its_gradients_is_called_out_and_an_honest_one_is_not() {
     assert_eq!(results(&place.join("honest")), honest);
     let other = "audit --weights run/weights.safetensors --data digits --eps 0.2 --minutes 0.1 --out honest";
     assert!(refusal(place, other).contains("was begun with epsilon"));
+}
+
+/// Images brighter above or below, class by class where `is_sorted`.
+fn write_halves(path: &Path, classes: usize, is_sorted: bool) {
+    const IMAGES: usize = 200;
+    let label = |image: usize| match is_sorted {
+        true => image * classes / IMAGES,
+        false => image % classes,
+    };
+    let pixel = |image: usize, i: usize| {
+        let is_bright = i * classes / 64 == label(image);
+        (if is_bright { 0.7 } else { 0.3 }) + ((image * 31 + i * 17) % 50) as f32 / 500.0
+    };
+    let pixels = (0..IMAGES).flat_map(|image| (0..64).map(move |i| pixel(image, i))).collect();
+    let labels: Vec<usize> = (0..IMAGES).map(label).collect();
+    let indices: Vec<usize> = (0..IMAGES).collect();
+    let images = Tensor::new(&[IMAGES, 1, 8, 8], pixels).unwrap();
+    write_npz(path, &images, &labels, &indices).unwrap();
+}
+
+#[test]
+fn few_classes_changed_data_and_sorted_data_are_seen() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    let train = |name: &str| {
+        let rest = "--model cnn --normalize none --epochs 3 --learning-rate 0.003";
+        done(place, &format!("train --data npz:{name}.npz {rest} --out {name}"));
+    };
+    write_halves(&place.join("two.npz"), 2, false);
+    train("two");
+    let audit = "audit --weights two/weights.safetensors --data npz:two.npz --minutes 0.05 --out a";
+    done(place, audit);
+    let log = fs::read_to_string(place.join("a/steps/autoattack.json")).unwrap();
+    assert!(log.contains("members=apgd+fab+square"), "{log}");
+    write_halves(&place.join("two.npz"), 2, true);
+    assert!(refusal(place, audit).contains("data_sha256"));
+
+    write_halves(&place.join("four.npz"), 4, true);
+    train("four");
+    let audit =
+        "audit --weights four/weights.safetensors --data npz:four.npz --minutes 0.05 --out b";
+    let text = done(place, audit);
+    assert!(text.contains("lack 2 of the classes"), "{text}");
+    assert_ne!(results(&place.join("b"))["verdict"]["trust"], "believed");
 }
 
 #[test]

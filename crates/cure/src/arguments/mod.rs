@@ -11,7 +11,7 @@ use cure_network::Ranks;
 use cure_tensor::{Device, Precision, ops};
 pub(crate) use model::{Model, ModelArguments};
 pub(crate) use region::{Confinement, MaskArguments, RegionArguments};
-pub(crate) use source::{DataArguments, load_data, remark_on};
+pub(crate) use source::{DataArguments, load_data, remark_on, whole};
 
 use crate::commands;
 use crate::failure::{Blame, Failure, Outcome};

@@ -1,6 +1,6 @@
 //! Where images come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cure_data::{DataSpec, Dataset, PublishedChecksum, Split};
@@ -49,6 +49,11 @@ impl DataArguments {
             (None, None) => Ok(whole),
         }
     }
+}
+
+/// A path that stays one in another folder.
+pub(crate) fn whole(path: &Path) -> Outcome<PathBuf> {
+    path.canonicalize().map_err(|error| Failure::Input(format!("{}: {error}", path.display())))
 }
 
 /// Reads one split of the data called `text`.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::budget::{Pace, Sizes};
-use crate::arguments::General;
+use crate::arguments::{General, whole};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::output::write_json;
 
@@ -31,7 +31,7 @@ pub(super) struct Asked {
     /// The first image, where a part of the split was asked for.
     pub(super) first: usize,
     /// How many images there are.
-    pub(super) images: Option<usize>,
+    pub(super) images: usize,
     pub(super) epsilon: String,
     pub(super) minutes: f64,
     pub(super) seed: u64,
@@ -56,7 +56,7 @@ impl Asked {
         images: &Dataset,
     ) -> Outcome<Self> {
         let (arguments, file) = (&options.model, options.model.file()?);
-        let network = whole(file)?;
+        let network = whole(file)?.to_string_lossy().into_owned();
         let mut model = match arguments.weights {
             Some(_) => vec!["--weights".to_owned(), network.clone()],
             None => Vec::new(),
@@ -70,13 +70,8 @@ impl Asked {
         }
         let spec: DataSpec = options.data.data.parse().input()?;
         let data = match (spec.place(), options.data.data.split_once(':')) {
-            (Some(place), Some((name, _))) => format!("{name}:{}", whole(place)?),
+            (Some(place), Some((name, _))) => format!("{name}:{}", whole(place)?.display()),
             _ => options.data.data.clone(),
-        };
-        let (first, count) = match (&options.data.limit, &options.data.indices) {
-            (Some(limit), _) => (0, Some(*limit)),
-            (None, Some(range)) => ends(range)?,
-            (None, None) => (0, None),
         };
         Ok(Self {
             network,
@@ -84,8 +79,9 @@ impl Asked {
             data,
             data_sha256: images.sha256().to_owned(),
             split: options.data.split.clone(),
-            first,
-            images: count,
+            // Images of a part of the split follow each other in it.
+            first: images.indices().first().copied().unwrap_or(0),
+            images: images.len(),
             epsilon: epsilon.notation(),
             minutes: options.minutes,
             seed: general.seed(),
@@ -129,22 +125,4 @@ pub(super) fn read(out: &Path) -> Outcome<Option<Setting>> {
             path.display()
         ))
     })
-}
-
-fn whole(path: &Path) -> Outcome<String> {
-    let whole = path
-        .canonicalize()
-        .map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
-    Ok(whole.to_string_lossy().into_owned())
-}
-
-/// First and number of `A..B`, which the data's reader checks.
-fn ends(range: &str) -> Outcome<(usize, Option<usize>)> {
-    let ends = range.split_once("..").and_then(|(start, end)| {
-        Some((start.trim().parse::<usize>().ok()?, end.trim().parse::<usize>().ok()?))
-    });
-    match ends {
-        Some((start, end)) if start < end => Ok((start, Some(end - start))),
-        _ => Err(Failure::Input(format!("--indices `{range}`: write A..B, as 0..1000"))),
-    }
 }

@@ -6,6 +6,7 @@ use cure_network::{LoadError, LoadOptions};
 use serde::{Deserialize, Serialize};
 
 use super::scale::{Role, Setting, Subject};
+use crate::arguments::whole;
 use crate::commands::pipeline::{Ledger, Plan, is_there};
 use crate::failure::{Blame, Failure, Outcome};
 
@@ -54,11 +55,6 @@ fn unreadable(text: &str) -> Failure {
         "--network `{text}`: write ROLE=FILE; roles are deepfool, cure and adversarial (also pgd-at), and the \
          original has --original FILE"
     ))
-}
-
-/// A path that stays one in another folder.
-pub(super) fn whole(path: &Path) -> Outcome<PathBuf> {
-    path.canonicalize().map_err(|error| Failure::Input(format!("{}: {error}", path.display())))
 }
 
 /// Puts the networks that a command line names into the setting of the folder `out`.

@@ -17,7 +17,7 @@ use clap::Args;
 use cure_data::Split;
 
 use super::pipeline::{self, Kind, Ledger, Plan, State};
-use crate::arguments::{General, load_data};
+use crate::arguments::{General, load_data, whole};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt;
 use crate::output::print;
@@ -188,7 +188,7 @@ impl Options {
     fn setting(&self, general: &General, before: Option<&Setting>, out: &Path) -> Outcome<Setting> {
         let data = |name: &str, folder: &Option<PathBuf>| -> Outcome<Option<String>> {
             let Some(folder) = folder else { return Ok(None) };
-            Ok(Some(format!("{name}:{}", given::whole(folder)?.display())))
+            Ok(Some(format!("{name}:{}", whole(folder)?.display())))
         };
         let names_something = self.cifar10.is_some()
             || self.svhn.is_some()
